@@ -1,0 +1,85 @@
+"""Being full: of jobs, or of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from redis.asyncio import Redis
+
+from pipeline.jobs import JobState
+from pipeline.protocol import Keyspace
+from pipeline.store import JobStore
+from tests.integration.webapp.conftest import Look
+from tests.integration.webapp.running import PICTURE, finish, running
+
+
+async def test_past_the_limit_new_jobs_are_answered_429(
+    environ: dict[str, str], token: str, look: Look, redis: Redis, keys: Keyspace
+) -> None:
+    """Nothing is accepted, no picture stays, and there is room again when a job has left."""
+    environ["GW_JOBS_WAITING_MAX"] = "2"
+    async with running(environ, token=token) as webapp:
+        first = await webapp.submit()
+        await webapp.submit()
+        before = await look()
+
+        answer = await webapp.post()
+
+        assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert await look() == before
+        await finish(JobStore(redis, keys), first["id"], to=JobState.CANCELED)
+        assert (await webapp.post()).status_code == 202
+
+
+async def test_a_request_that_does_not_fit_whole_is_refused_whole(
+    environ: dict[str, str], token: str, look: Look
+) -> None:
+    """There is room for two of its three pictures: none is taken."""
+    environ["GW_JOBS_WAITING_MAX"] = "2"
+    async with running(environ, token=token) as webapp:
+        before = await look()
+
+        answer = await webapp.http.post(
+            "/v1/jobs", files=[("picture", ("x", PICTURE))] * 3, data={"model": "echo"}
+        )
+
+    assert answer.status_code == 429
+    assert await look() == before
+
+
+async def test_with_the_disk_nearly_full_nothing_is_accepted(
+    environ: dict[str, str], token: str, look: Look
+) -> None:
+    """503 with a moment to come back, and readiness names the disk."""
+    environ["GW_DISK_FREE_MIN_MB"] = str(10**9)
+    async with running(environ, token=token) as webapp:
+        before = await look()
+        answer = await webapp.post()
+        ready: httpx.Response = await webapp.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert await look() == before
+    assert "the disk for pictures is nearly full" in ready.json()["reasons"]
+
+
+async def test_a_disk_that_takes_nothing_leaves_nothing(
+    environ: dict[str, str], token: str, look: Look, tmp_path: Path
+) -> None:
+    """When a picture cannot be written the request is refused, and no job exists."""
+    async with running(environ, token=token) as webapp:
+        put_in_the_way(tmp_path / "pictures")
+        before = await look()
+
+        answer = await webapp.post()
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert await look() == before
+
+
+def put_in_the_way(folder: Path) -> None:
+    """Put a file where the pictures' folder should be."""
+    folder.rmdir()
+    folder.write_text("not a folder")

@@ -1,0 +1,1 @@
+"""Accepts work and answers questions: the HTTP API of gw. The only package that knows HTTP."""

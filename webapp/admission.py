@@ -1,0 +1,92 @@
+"""Whether a submission may come in: pure decisions, and how long to stay away otherwise."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+from pipeline.catalogue import ModelEntry
+from pipeline.errors import InvalidPicture, Overloaded
+from pipeline.jobs import JobState, PictureFacts
+from pipeline.picture_header import check_complete, read_picture_header
+from webapp.refusals import ModelNotReady, UnknownModel, UnknownVersion
+
+#: The bounds of every Retry-After that is computed.
+RETRY_AFTER_S = (1, 60)
+
+#: Over how much of the past the drain rate is taken.
+_RATE_WINDOW_MS = 30_000.0
+
+
+def choose_version(models: Mapping[str, ModelEntry], *, model: str, version: str) -> str:
+    """Give the version to run; "" asks for the newest.
+
+    Raises UnknownModel, UnknownVersion or ModelNotReady.
+    """
+    entry = models.get(model)
+    if entry is None:
+        raise UnknownModel(model, known=tuple(models))
+    if not entry.is_ready:
+        raise ModelNotReady(model, entry.reason or "it has no usable version")
+    if version and version not in entry.versions:
+        raise UnknownVersion(model, version, known=entry.versions)
+    return version or entry.versions[0]
+
+
+def picture_facts(data: bytes, *, max_pixels: int) -> PictureFacts:
+    """Read what the picture says about itself; raises InvalidPicture.
+
+    Any size from 1 x 1 up to *max_pixels* is a picture. Nothing is decoded.
+    """
+    header = read_picture_header(data)
+    if header.width_px * header.height_px > max_pixels:
+        raise InvalidPicture(
+            f"The picture has {header.width_px} x {header.height_px} pixels; at most {max_pixels}"
+            " are taken."
+        )
+    check_complete(data, header)
+    return PictureFacts(
+        format=header.format,
+        width_px=header.width_px,
+        height_px=header.height_px,
+        size_bytes=len(data),
+    )
+
+
+def full(*, waiting: int, wanted: int, waiting_max: int, drained_per_s: float) -> Overloaded:
+    """Say that *wanted* more jobs are too many, and when there will be room for them."""
+    return Overloaded(
+        f"{waiting} jobs wait already, and {waiting_max} may.",
+        retry_after_s=retry_after_s(waiting + wanted - waiting_max, drained_per_s),
+    )
+
+
+def retry_after_s(excess: int, drained_per_s: float) -> int:
+    """Give the seconds until *excess* jobs have left, within RETRY_AFTER_S."""
+    low, high = RETRY_AFTER_S
+    if drained_per_s <= 0:
+        return high
+    return min(high, max(low, math.ceil(excess / drained_per_s)))
+
+
+class DrainRate:
+    """How many jobs leave the queue per second, from samples of the counts of states."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, now_ms: float, counts: Mapping[JobState, int]) -> None:
+        """Take a sample; those past the window are dropped."""
+        ended = sum(count for state, count in counts.items() if state.is_terminal)
+        self._samples.append((now_ms, ended))
+        while now_ms - self._samples[0][0] > _RATE_WINDOW_MS:
+            self._samples.popleft()
+
+    @property
+    def per_s(self) -> float:
+        """Give the rate over the window, 0 before there are two samples."""
+        if len(self._samples) < 2:
+            return 0.0
+        (first_ms, first), (last_ms, last) = self._samples[0], self._samples[-1]
+        return max(0.0, (last - first) / max(1.0, last_ms - first_ms) * 1000)

@@ -1,0 +1,258 @@
+"""Errors as HTTP: which status each has, and its problem document (RFC 9457).
+
+This is the only place that knows which status belongs to which error.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from egress.fetch import FetchFailed
+from pipeline.errors import (
+    AccessDenied,
+    CallerError,
+    GwError,
+    InvalidPicture,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    TargetNotAllowed,
+    Unavailable,
+)
+from webapp import refusals
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+#: The nearest class of an error's own line of descent decides; what is not here is a 500.
+STATUS_OF: Mapping[type[GwError], int] = {
+    CallerError: 400,
+    InvalidRequest: 400,
+    AccessDenied: 401,
+    # Of a URL, and of what a submission names: the code tells which.
+    NotFound: 404,
+    refusals.UploadTimedOut: 408,
+    # The job will get there: the same request succeeds later.
+    refusals.ResultNotReady: 409,
+    # The job ended without one: no later request succeeds.
+    refusals.NoResult: 410,
+    refusals.BodyTooLarge: 413,
+    refusals.UnsupportedContent: 415,
+    # The request is well formed, and what it carries or points to is of no use.
+    InvalidPicture: 422,
+    TargetNotAllowed: 422,
+    FetchFailed: 422,
+    Overloaded: 429,
+    Unavailable: 503,
+}
+
+#: Problems without an error class: routes that do not exist, and what the HTTP parser refuses.
+CODE_OF_STATUS: Mapping[int, str] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timed_out",
+    414: "uri_too_long",
+    431: "headers_too_large",
+    500: "internal_error",
+}
+
+_TITLES: Mapping[str, str] = {
+    "access_denied": "Access denied",
+    "bad_request": "Bad request",
+    "body_too_large": "Body too large",
+    "headers_too_large": "Headers too large",
+    "internal_error": "Internal error",
+    "invalid_picture": "Not a picture that is taken",
+    "invalid_request": "Invalid request",
+    "method_not_allowed": "Method not allowed",
+    "model_not_ready": "Model not ready",
+    "no_result": "No result",
+    "not_found": "Not found",
+    "overloaded": "Too much work is waiting",
+    "request_timed_out": "Request timed out",
+    "result_not_ready": "Result not ready",
+    "target_not_allowed": "Target not allowed",
+    "unavailable": "Temporarily unavailable",
+    "unknown_endpoint": "Unknown endpoint",
+    "unknown_model": "Unknown model",
+    "unknown_version": "Unknown version",
+    "unsupported_media_type": "Unsupported media type",
+    "upload_timed_out": "Upload timed out",
+    "uri_too_long": "URI too long",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One problem document and the headers that go with it. *facts* are extension members."""
+
+    status: int
+    code: str
+    detail: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json_bytes(self) -> bytes:
+        """Give the document."""
+        title = _TITLES.get(self.code) or self.code.replace("_", " ").capitalize()
+        document = {
+            "type": f"/problems/{self.code}",
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.facts,
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def to_response(self) -> Response:
+        """Give the answer."""
+        return Response(
+            self.to_json_bytes(),
+            status_code=self.status,
+            headers=dict(self.headers),
+            media_type=MEDIA_TYPE,
+        )
+
+
+def status_of(error: GwError) -> int:
+    """Give the status of an error: that of its nearest class in the table."""
+    return next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
+
+
+def problem_of(error: GwError) -> Problem:
+    """Say an error as a problem. One that is our own fault says nothing of its inside."""
+    status = status_of(error)
+    if status == 500:
+        return internal_problem()
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="gw"'
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    return Problem(
+        status=status,
+        code=error.code,
+        detail=_sentence(str(error)),
+        facts=_facts(error),
+        headers=headers,
+    )
+
+
+def plain_problem(
+    status: int, *, detail: str = "", headers: Mapping[str, str] | None = None
+) -> Problem:
+    """Make the problem of a status that stands for itself."""
+    return Problem(
+        status=status,
+        code=CODE_OF_STATUS.get(status, "bad_request"),
+        detail=detail or f"{http.HTTPStatus(status).phrase}.",
+        headers=headers or {},
+    )
+
+
+def internal_problem() -> Problem:
+    """Make the problem that stands for a defect of ours; the log has the rest."""
+    return plain_problem(500, detail="Something went wrong on our side; it has been logged.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of *app* with a problem."""
+    app.add_exception_handler(GwError, _on_gw_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_middleware(LastResort)
+
+
+class LastResort:
+    """Turns what nobody expected into a 500, and logs it once with its traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except Exception as exc:
+            if scope["type"] != "http" or started:
+                raise
+            log.exception("request.broke", extra=_request_facts(scope, exc))
+            await internal_problem().to_response()(scope, receive, send)
+
+
+def _facts(error: GwError) -> dict[str, Any]:
+    facts = {
+        name: value
+        for name in ("field", "allowed", "state")
+        if (value := getattr(error, name, None))
+    }
+    if isinstance(error, refusals.NoResult):
+        facts["reason"] = {"code": error.reason_code, "detail": error.reason}
+    return facts
+
+
+def _sentence(text: str) -> str:
+    """Give *text* the shape of a sentence: errors of other packages begin in lower case."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _on_gw_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, GwError)  # noqa: S101  # what it is registered for
+    problem = problem_of(exc)
+    if problem.status == 500:
+        log.error("request.broke", exc_info=exc, extra=_request_facts(request.scope, exc))
+    elif problem.status == 503:
+        log.warning("request.refused", extra={"code": problem.code, "reason": str(exc)})
+    return problem.to_response()
+
+
+def _on_http_exception(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)  # noqa: S101  # what it is registered for
+    details = {
+        404: "There is nothing at this path.",
+        405: f"{request.method} is not possible here.",
+    }
+    return plain_problem(
+        exc.status_code, detail=details.get(exc.status_code, ""), headers=exc.headers
+    ).to_response()
+
+
+def _on_validation_error(_request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError)  # noqa: S101  # what it is registered for
+    first = exc.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    return problem_of(InvalidRequest(first["msg"], field=name)).to_response()
+
+
+def _on_disconnect(_request: Request, _exc: Exception) -> Response:
+    # Nobody is there to read it.
+    return plain_problem(400, detail="The connection ended before the body did.").to_response()
+
+
+def _request_facts(scope: Scope, exc: Exception) -> dict[str, Any]:
+    return {"method": scope.get("method"), "path": scope.get("path"), "error": type(exc).__name__}

@@ -1,0 +1,1 @@
+"""Batches waiting jobs onto the device: claim, decode, infer, reduce, hand on."""

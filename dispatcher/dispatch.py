@@ -1,0 +1,368 @@
+"""The heart: ask the scheduler, do what it says, send what came back on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+from dispatcher.backlog import Backlog, ReadyJob
+from dispatcher.decoders import reduce_outputs
+from dispatcher.device.errors import DeviceLost
+from dispatcher.device.isolation import BatchOutcome, ItemOutputs, infer_isolated
+from dispatcher.device.link import Device
+from dispatcher.device.state import DevicePhase
+from dispatcher.device_view import EvictModel, InFlight, LoadModel, RunBatch, Wait
+from dispatcher.finishing import Finisher
+from dispatcher.occupancy import Occupancy
+from dispatcher.scheduler import choose
+from dispatcher.settings import DispatcherSettings
+from dispatcher.shelf import Shelf, ShelvedModel
+from pipeline.clock import Clock
+from pipeline.errors import DeadlinePassed, GwError, JobFault, ModelFault, Unavailable
+from pipeline.findings import Findings
+from pipeline.lifecycle import sleep_or_stop
+from pipeline.protocol import JobInferred, Provenance
+
+log = logging.getLogger(__name__)
+
+#: A device that is away is looked at again after this long; it restarts by itself meanwhile.
+_DEVICE_PAUSE_MS = 50.0
+
+#: Longer than a restart after a crash. A device that is away for longer gives its jobs back, for
+#: other dispatchers, and so that their deadlines are seen to.
+_DEVICE_AWAY_MAX_MS = 10_000.0
+
+#: How late an expiry may be told.
+_DEADLINE_INTERVAL_S = 0.5
+
+#: A model that cannot be loaded is not tried again before this: a load may cost the device.
+_REFUSAL_MS = 10_000.0
+
+#: As for pictures: what somebody killed from outside is not held against the model.
+_LOSSES_TO_REFUSE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Jobs that go together; when they were sent and when their outputs came (monotonic ms)."""
+
+    model: ShelvedModel
+    jobs: Sequence[ReadyJob]
+    weight: float
+    sent_ms: float
+    ended_ms: float = 0.0
+
+
+class Dispatch:
+    """Runs ready jobs on one device, in the order that the scheduler chooses."""
+
+    def __init__(  # noqa: PLR0913  # the composition root's parts, by name
+        self,
+        *,
+        settings: DispatcherSettings,
+        device: Device,
+        device_name: str,
+        shelf: Shelf,
+        finisher: Finisher,
+        threads: Executor,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._device = device
+        self._device_name = device_name
+        self._shelf = shelf
+        self._finisher = finisher
+        self._threads = threads
+        self._clock = clock
+        self._backlog = Backlog()
+        self._occupancy = Occupancy(
+            shelf.models, budget_bytes=settings.device_memory_mb * 1_000_000
+        )
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._batches: set[asyncio.Task[None]] = set()
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._load_losses: Counter[str] = Counter()
+        # Models that could not be loaded: until when (monotonic ms) they are not tried, and why.
+        self._refusals: dict[str, tuple[float, ModelFault]] = {}
+        self._away_since_ms: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the device takes work."""
+        return self._device.state.phase is DevicePhase.READY
+
+    def offer(self, ready: ReadyJob) -> None:
+        """Take a ready job into the backlog."""
+        until_ms, fault = self._refusals.get(ready.model.key, (0.0, None))
+        if fault is not None and self._clock.monotonic_ms() < until_ms:
+            self._fail(ready, fault)
+        else:
+            self._backlog.add(ready)
+            self._wake.set()
+
+    async def run(self, intake: asyncio.Task[None]) -> None:
+        """Dispatch until the *intake* has ended; then finish what runs and hand back the rest."""
+        intake.add_done_callback(lambda _: self._wake.set())
+        while not intake.done():
+            self._wake.clear()
+            if self.ready:
+                self._away_since_ms = None
+                await self._wait(self._act())
+            else:
+                self._give_back_after_a_while()
+                await self._wait(_DEVICE_PAUSE_MS)
+        self._hand_back(self._backlog.drain())
+        await self._finish_batches()
+        self._hand_back(self._backlog.drain())
+
+    async def keep_expiring(self, stop: asyncio.Event) -> None:
+        """End ready jobs when their deadline passes, whether or not the device is free."""
+        while not await sleep_or_stop(stop, _DEADLINE_INTERVAL_S):
+            late = DeadlinePassed("the deadline passed before the device was free")
+            for ready in self._backlog.take_late(self._clock.unix_ms()):
+                self._fail(ready, late)
+
+    def _act(self) -> float | None:
+        """Do what the scheduler says until it says to wait; give for how long (ms), if it knows."""
+        while True:
+            self._occupancy.keep_only(self._device.loaded.keys() | self._loading.keys())
+            now_ms = self._clock.monotonic_ms()
+            device = self._occupancy.view()
+            match choose(now_ms, self._backlog.view(now_ms, device.costs), device):
+                # What is sent is noted at once: the next choice must know of it.
+                case RunBatch() as chosen:
+                    self._send_batch(self._take(chosen, now_ms))
+                case LoadModel(model=key):
+                    command = self._occupancy.load_sent(key, now_ms)
+                    self._loading[key] = self._spawn(self._load(key, command, now_ms))
+                case EvictModel(model=key):
+                    self._occupancy.dropped(key)
+                    self._spawn(self._evict(key))
+                case Wait(until_ms=until_ms):
+                    return None if until_ms is None else until_ms - now_ms
+
+    def _give_back_after_a_while(self) -> None:
+        now_ms = self._clock.monotonic_ms()
+        if self._away_since_ms is None:
+            self._away_since_ms = now_ms
+        if now_ms - self._away_since_ms >= _DEVICE_AWAY_MAX_MS:
+            ready_jobs = self._backlog.drain()
+            self._hand_back(ready for ready in ready_jobs if not ready.held.job.alone)
+            # One that is tried alone would be blamed for a death if anybody started it again.
+            for ready in ready_jobs:
+                if ready.held.job.alone:
+                    self._backlog.add(ready)
+
+    async def _finish_batches(self) -> None:
+        """Wait for the batches under way; what hangs is handed back while there is time for it."""
+        if not self._batches:
+            return
+        patience_s = self._settings.service.grace_s / 2
+        _, late = await asyncio.wait(self._batches, timeout=patience_s)
+        if late:
+            log.warning("batches.cut_short", extra={"count": len(late)})
+            await self._device.stop()
+            await asyncio.wait(late)
+
+    async def _wait(self, delay_ms: float | None) -> None:
+        try:
+            async with asyncio.timeout(None if delay_ms is None else max(delay_ms, 0.0) / 1e3):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("dispatch.broken", exc_info=task.exception())
+
+    def _take(self, batch: RunBatch, now_ms: float) -> _Batch:
+        """Take the chosen jobs out of the backlog, without those that are too late by now."""
+        model = self._shelf.models[batch.group.model]
+        item_weight = model.item_weight(batch.group.shape)
+        weight = model.limits.padded(batch.size) * item_weight
+        ends_ms = self._occupancy.batch_end_ms(model.key, weight, now_ms)
+        jobs = []
+        for ready in self._backlog.take(batch, now_ms=now_ms, ends_ms=ends_ms):
+            if ready.held.job.is_past_deadline(self._clock.unix_ms()):
+                late = DeadlinePassed("the deadline passed before the device was free")
+                self._fail(ready, late)
+            else:
+                jobs.append(ready)
+        weight = model.limits.padded(len(jobs)) * item_weight
+        return _Batch(model=model, jobs=jobs, weight=weight, sent_ms=now_ms)
+
+    async def _load(self, key: str, command: InFlight, now_ms: float) -> None:
+        try:
+            await self._device.load(
+                self._shelf.models[key].version, timeout_s=self._settings.load_timeout_s
+            )
+        except Unavailable as exc:
+            log.warning("model.unloaded", extra={"model": key, "reason": str(exc)})
+        except DeviceLost as exc:
+            log.warning("model.unloaded", extra={"model": key, "reason": str(exc)})
+            self._load_losses[key] += 1
+            if self._load_losses[key] >= _LOSSES_TO_REFUSE:
+                self._refuse(key, str(exc))
+        except Exception as exc:
+            self._refuse(key, str(exc))
+        else:
+            load_ms = self._clock.monotonic_ms() - now_ms
+            self._load_losses.pop(key, None)
+            self._occupancy.learn_load(key, load_ms)
+            log.info("model.loaded", extra={"model": key, "load_ms": round(load_ms)})
+        finally:
+            del self._loading[key]
+            self._occupancy.ended(command)
+
+    def _refuse(self, key: str, reason: str) -> None:
+        """Fail the jobs that wait for a model that cannot be loaded, and those soon to come."""
+        log.error("model.refused", extra={"model": key, "reason": reason})
+        fault = ModelFault(f"the model cannot be loaded: {reason}")
+        self._load_losses.pop(key, None)
+        self._refusals[key] = (self._clock.monotonic_ms() + _REFUSAL_MS, fault)
+        for ready in self._backlog.drain(key):
+            self._fail(ready, fault)
+
+    async def _evict(self, key: str) -> None:
+        try:
+            await self._device.unload(key, timeout_s=self._settings.load_timeout_s)
+            log.info("model.evicted", extra={"model": key})
+        except GwError as exc:
+            log.warning("model.unevicted", extra={"model": key, "reason": str(exc)})
+
+    def _send_batch(self, batch: _Batch) -> None:
+        if batch.jobs:
+            command = self._occupancy.batch_sent(batch.model.key, batch.weight, batch.sent_ms)
+            task = self._spawn(self._run_batch(batch, command))
+            self._batches.add(task)
+            task.add_done_callback(self._batches.discard)
+
+    async def _run_batch(self, batch: _Batch, command: InFlight) -> None:
+        """Run a batch and send each of its jobs on its way."""
+        try:
+            outcome = await self._infer(batch)
+        except Exception:
+            # A defect of ours. Nobody else would end these jobs while their leases are renewed.
+            log.exception("batch.broken", extra={"model": batch.model.key})
+            for ready in batch.jobs:
+                self._fail(ready, ModelFault("the batch could not be run"))
+            return
+        finally:
+            self._occupancy.ended(command)
+            self._wake.set()
+        batch = replace(batch, ended_ms=self._clock.monotonic_ms())
+        if outcome.runs == 1:
+            self._occupancy.learn_batch(batch.model.key, batch.weight, outcome.device_ms)
+        try:
+            await asyncio.gather(
+                *(self._finish(batch, index, outcome) for index in range(len(batch.jobs)))
+            )
+        finally:
+            outcome.release()
+        log.debug(
+            "batch.inferred",
+            extra={
+                "model": batch.model.key,
+                "size": len(batch.jobs),
+                "device_ms": round(outcome.device_ms, 1),
+                "runs": outcome.runs,
+            },
+        )
+
+    async def _infer(self, batch: _Batch) -> BatchOutcome:
+        key, spec = batch.model.key, batch.model.card.input
+        items = [ready.block.view(ready.shape, spec.dtype) for ready in batch.jobs]
+        if key in self._loading:
+            # The scheduler may send a batch right behind its model's load.
+            await asyncio.wait({self._loading[key]})
+        return await infer_isolated(
+            lambda some: self._device.infer(key, some, timeout_s=self._settings.infer_timeout_s),
+            items,
+        )
+
+    async def _finish(self, batch: _Batch, index: int, outcome: BatchOutcome) -> None:
+        """Reduce one picture's outputs and hand its job on; a broken one fails alone."""
+        ready, item = batch.jobs[index], outcome.items[index]
+        if isinstance(item, Unavailable):
+            # The device is away and the picture is not to blame: it stays ready.
+            self.offer(ready)
+            return
+        ready.block.release()
+        if isinstance(item, ModelFault):
+            self._finisher.fail(ready.held, item)
+            return
+        loop = asyncio.get_running_loop()
+        started_s = perf_counter()
+        try:
+            findings = await loop.run_in_executor(self._threads, _reduce, ready, item)
+            reduce_ms = (perf_counter() - started_s) * 1e3
+            message = self._inferred(batch, ready, findings, outcome.device_ms, reduce_ms)
+        except JobFault as fault:
+            self._finisher.fail(ready.held, fault)
+        except Exception:
+            log.exception("outputs.broken", extra={"job_id": ready.held.job.job_id})
+            self._finisher.fail(ready.held, ModelFault("the model's outputs could not be read"))
+        else:
+            self._finisher.hand_on(ready.held, message)
+
+    def _inferred(
+        self,
+        batch: _Batch,
+        ready: ReadyJob,
+        findings: Findings,
+        device_ms: float,
+        reduce_ms: float,
+    ) -> JobInferred:
+        job, model = ready.held.job, ready.model
+        # The batch may have lain behind another at the device: what it did not run, it waited.
+        waited_ms = batch.ended_ms - device_ms - ready.waiting.waiting_since_ms
+        return JobInferred(
+            job_id=job.job_id,
+            attempt=job.attempt,
+            width_px=ready.placement.picture_width_px,
+            height_px=ready.placement.picture_height_px,
+            rules_sha256=model.rules_sha256,
+            inferred_unix_ms=self._clock.unix_ms(),
+            made_by=Provenance(
+                version=job.version,
+                model_sha256=model.version.file_sha256,
+                settings_sha256=model.card.settings_sha256,
+                runtime=model.card.runtime,
+                device=self._device_name,
+                batch_size=len(batch.jobs),
+                queued_ms=float(ready.held.claimed_unix_ms - job.accepted_unix_ms),
+                decode_ms=round(ready.decode_ms, 3),
+                waited_ms=round(waited_ms, 3),
+                device_ms=round(device_ms, 3),
+                reduce_ms=round(reduce_ms, 3),
+            ),
+            findings=findings,
+        )
+
+    def _fail(self, ready: ReadyJob, fault: JobFault) -> None:
+        ready.block.release()
+        self._finisher.fail(ready.held, fault)
+
+    def _hand_back(self, ready_jobs: Iterable[ReadyJob]) -> None:
+        for ready in ready_jobs:
+            ready.block.release()
+            self._finisher.hand_back(ready.held)
+
+
+def _reduce(ready: ReadyJob, item: ItemOutputs) -> Findings:
+    return reduce_outputs(ready.model.card.decoder, item.outputs, ready.placement, item=item.item)

@@ -1,0 +1,134 @@
+"""Moving jobs on: handed to postprocess, failed, expired, or handed back. Many per round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from dispatcher.backlog import HeldJob
+from dispatcher.claims import Claims
+from pipeline.blobs import FileBlobs
+from pipeline.clock import Clock
+from pipeline.errors import DeadlinePassed, JobFault, Unavailable
+from pipeline.following import PAUSE_S
+from pipeline.jobs import JobState
+from pipeline.protocol import DISPATCHER_GROUP, InferRequested, JobInferred, Keyspace
+from pipeline.store import JobStore, Move
+
+log = logging.getLogger(__name__)
+
+#: So many jobs are moved in one round trip.
+_ROUND_TRIP_MAX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Finish:
+    held: HeldJob
+    move: Move
+
+
+class Finisher:
+    """Writes what became of held jobs, as it comes, however long Redis is away."""
+
+    def __init__(
+        self, *, store: JobStore, keys: Keyspace, claims: Claims, blobs: FileBlobs, clock: Clock
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._claims = claims
+        self._blobs = blobs
+        self._clock = clock
+        self._queue: asyncio.Queue[_Finish] = asyncio.Queue()
+
+    def hand_on(self, held: HeldJob, inferred: JobInferred) -> None:
+        """Give the job to postprocess."""
+        self._put(held, JobState.INFERRED, announces=inferred, stream=self._keys.results)
+
+    def hand_back(self, held: HeldJob) -> None:
+        """Let the job wait again, for any dispatcher."""
+        again = InferRequested(job_id=held.job.job_id)
+        self._put(held, JobState.QUEUED, announces=again, stream=held.entry.stream)
+
+    def fail(self, held: HeldJob, fault: JobFault) -> None:
+        """End the job with its reason: expired past its deadline, failed otherwise."""
+        to = JobState.EXPIRED if isinstance(fault, DeadlinePassed) else JobState.FAILED
+        self._put(held, to, fault=fault)
+
+    def _put(
+        self,
+        held: HeldJob,
+        to: JobState,
+        *,
+        announces: InferRequested | JobInferred | None = None,
+        stream: str = "",
+        fault: JobFault | None = None,
+    ) -> None:
+        move = Move(
+            job=held.job,
+            to=to,
+            cause=held.entry,
+            group=DISPATCHER_GROUP,
+            announces=announces,
+            stream=stream,
+            finished_unix_ms=self._clock.unix_ms() if to.is_terminal else 0,
+            reason_code=fault.code if fault else "",
+            reason=str(fault) if fault else "",
+        )
+        self._queue.put_nowait(_Finish(held=held, move=move))
+
+    async def run(self, threads: Executor) -> None:
+        """Write until canceled; see :meth:`drained`."""
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < _ROUND_TRIP_MAX and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            moved = await self._move(batch)
+            # Nobody waits for it: what is not removed now is swept later.
+            asyncio.get_running_loop().run_in_executor(threads, self._delete_pictures, moved)
+            for finish in batch:
+                self._claims.release(finish.held)
+                self._queue.task_done()
+
+    async def drained(self) -> None:
+        """Wait until everything put here is written."""
+        await self._queue.join()
+
+    async def _move(self, batch: list[_Finish]) -> list[Move]:
+        """Write a batch; give the moves that happened."""
+        while True:
+            try:
+                answers = await self._store.move([finish.move for finish in batch])
+                break
+            except Unavailable as exc:
+                log.warning("jobs.unmoved", extra={"size": len(batch), "reason": str(exc)})
+                await asyncio.sleep(PAUSE_S)
+        for finish, happened in zip(batch, answers, strict=True):
+            level, event = logging.DEBUG, f"job.{finish.move.to}"
+            if not happened:
+                level, event = logging.WARNING, "job.stale_result"
+            elif finish.move.reason_code:
+                level = logging.INFO
+            log.log(
+                level,
+                event,
+                extra={"job_id": finish.move.job.job_id, "code": finish.move.reason_code},
+            )
+        return [finish.move for finish, happened in zip(batch, answers, strict=True) if happened]
+
+    def _delete_pictures(self, moves: list[Move]) -> None:
+        """Remove the pictures that the device is through with.
+
+        Only for moves that happened: where another was first, the picture is its owner's to remove.
+        """
+        for move in moves:
+            if move.to is JobState.QUEUED:
+                continue
+            try:
+                self._blobs.delete(move.job.job_id)
+            except OSError as exc:
+                log.warning(
+                    "picture.undeleted",
+                    extra={"job_id": move.job.job_id, "reason": str(exc.strerror)},
+                )

@@ -1,0 +1,1 @@
+"""Turns what a model found into the business result: labels, filters, regions, counts."""

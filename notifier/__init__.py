@@ -1,0 +1,1 @@
+"""Results -> webhooks: signed, at least once, and no subscriber delays another."""

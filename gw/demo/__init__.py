@@ -1,0 +1,1 @@
+"""The demonstration: real pictures through every service, and back as signed webhooks."""

@@ -1,0 +1,1 @@
+"""Measured ratios: the platform against a reference in the same run. ``python -m bench``."""

@@ -17,14 +17,15 @@ from gw.run_lock import holder_of
 from gw.server import LOOPBACK
 from gw.state_file import read_state
 from pipeline.errors import AccessDenied, Unavailable
+from pipeline.jobs import JobState
 
-_REFERENCE_MAX_CHARACTERS: Final = 200
+REFERENCE_MAX_CHARACTERS: Final = 200
 _REQUEST_PATIENCE_S: Final = 60.0
 _POLL_FIRST_S: Final = 0.02
 _POLL_LAST_S: Final = 0.5
 #: Busy (429) and away (503) both come with the time after which to try again.
-_TRY_AGAIN: Final = frozenset({429, 503})
-_TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "expired"})
+TRY_AGAIN: Final = frozenset({429, 503})
+TERMINAL: Final = frozenset(state for state in JobState if state.is_terminal)
 
 Document = dict[str, Any]
 
@@ -157,7 +158,7 @@ def _submit(
     if wanted.version:
         query["version"] = wanted.version
     if file.name.isprintable():
-        query["reference"] = file.name[:_REFERENCE_MAX_CHARACTERS]
+        query["reference"] = file.name[:REFERENCE_MAX_CHARACTERS]
     while True:
         answer = client.post(
             "/v1/jobs",
@@ -166,7 +167,7 @@ def _submit(
             headers={"Content-Type": "application/octet-stream"},
         )
         pause_s = _retry_after_s(answer)
-        if answer.status_code not in _TRY_AGAIN or time.monotonic() + pause_s > deadline_s:
+        if answer.status_code not in TRY_AGAIN or time.monotonic() + pause_s > deadline_s:
             break
         sleep(pause_s)
     if answer.is_success:
@@ -182,13 +183,13 @@ def _follow(
     sleep: Callable[[float], None],
 ) -> Outcome:
     job, pause_s = outcome.job, _POLL_FIRST_S
-    while job is not None and job["state"] not in _TERMINAL and time.monotonic() < deadline_s:
+    while job is not None and job["state"] not in TERMINAL and time.monotonic() < deadline_s:
         sleep(pause_s)
         pause_s = min(_POLL_LAST_S, pause_s * 1.5)
         answer = client.get(f"/v1/jobs/{job['id']}")
         if answer.is_success:
             job = answer.json()
-        elif answer.status_code not in _TRY_AGAIN:
+        elif answer.status_code not in TRY_AGAIN:
             return Outcome(file=outcome.file, job=job, error=problem_of(answer))
     if job is None:
         return outcome

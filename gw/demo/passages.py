@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
 from gw.demo.pictures import Picture
-from gw.submit import problem_of
+from gw.submit import REFERENCE_MAX_CHARACTERS, TERMINAL, TRY_AGAIN, Document, problem_of
 
 MODEL: Final = "text-det"
 
@@ -24,11 +24,6 @@ _JOB_PATIENCE_S: Final = 60.0
 _DELIVERY_PATIENCE_S: Final = 15.0
 _WAIT_S: Final = 30
 _POLL_S: Final = 0.05
-_REFERENCE_MAX_CHARACTERS: Final = 200
-_TRY_AGAIN: Final = frozenset({429, 503})
-_TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "expired"})
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +115,7 @@ async def _submit(
     """Post the picture, and again while the API asks to come back later."""
     query = {"model": MODEL}
     if picture.name.isprintable():
-        query["reference"] = picture.name[:_REFERENCE_MAX_CHARACTERS]
+        query["reference"] = picture.name[:REFERENCE_MAX_CHARACTERS]
     deadline_s = time.monotonic() + _JOB_PATIENCE_S
     while True:
         answer = await client.post(
@@ -133,7 +128,7 @@ async def _submit(
                 "Gw-Webhook": json.dumps(dict(webhook)),
             },
         )
-        if answer.status_code not in _TRY_AGAIN or time.monotonic() > deadline_s:
+        if answer.status_code not in TRY_AGAIN or time.monotonic() > deadline_s:
             return answer
         asked = answer.headers.get("retry-after", "")
         await asyncio.sleep(float(asked) if asked.isdecimal() else 1.0)
@@ -142,7 +137,7 @@ async def _submit(
 async def _end_of(client: httpx.AsyncClient, job: Document) -> Document:
     """Give the job when it has ended, or as it is when patience has."""
     deadline_s = time.monotonic() + _JOB_PATIENCE_S
-    while job["state"] not in _TERMINAL and time.monotonic() < deadline_s:
+    while job["state"] not in TERMINAL and time.monotonic() < deadline_s:
         await asyncio.sleep(_POLL_S)
         answer = await client.get(f"/v1/jobs/{job['id']}")
         if answer.is_success:

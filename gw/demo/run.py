@@ -18,7 +18,7 @@ import click
 from gw.data_folder import DataFolder
 from gw.demo import report
 from gw.demo.drawing import SENT_FOLDER, regions_of, write_pictures
-from gw.demo.passages import IN_FLIGHT, MODEL, Document, Passage, send_all
+from gw.demo.passages import IN_FLIGHT, MODEL, Passage, send_all
 from gw.demo.pictures import Picture, pictures_in, shipped_pictures
 from gw.demo.progress import Progress
 from gw.demo.receiver import Receiver
@@ -30,6 +30,7 @@ from gw.run_lock import RunLock
 from gw.server import LOOPBACK
 from gw.settings import CommandSettings, environ_with
 from gw.stack_run import StartFailed
+from gw.submit import Document
 from gw.up import run_in_background
 from pipeline.errors import GwError, InvalidSettings, Unavailable
 from pipeline.settings import load

@@ -59,9 +59,9 @@ class Sweeper:
 
     async def _expire_some(self, ids: Sequence[str], now_unix_ms: int) -> int:
         jobs = await self._store.get_many(ids)
-        for job_id, job in zip(ids, jobs, strict=True):
-            if job is None:
-                await self._store.forget_deadline(job_id)
+        unread = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
+        for job_id in await self._store.absent(unread):
+            await self._store.forget_deadline(job_id)
         # A job that is running is expired by its dispatcher, at the next boundary.
         waiting = [job for job in jobs if job is not None and job.state is JobState.QUEUED]
         if not waiting:
@@ -99,11 +99,12 @@ class Sweeper:
         removed = 0
         for first in range(0, len(names), _ROUND_TRIP_MAX):
             chunk = names[first : first + _ROUND_TRIP_MAX]
-            jobs = await self._store.get_many(chunk)
-            for name, job in zip(chunk, jobs, strict=True):
-                if job is None or not _needs_picture(job):
-                    await asyncio.to_thread(self._blobs.delete, name)
-                    removed += 1
+            jobs = dict(zip(chunk, await self._store.get_many(chunk), strict=True))
+            orphans = await self._store.absent([name for name, job in jobs.items() if job is None])
+            orphans |= {name for name, job in jobs.items() if job and not _needs_picture(job)}
+            for name in orphans:
+                await asyncio.to_thread(self._blobs.delete, name)
+            removed += len(orphans)
         if removed:
             log.info("orphans.removed", extra={"count": removed})
         return removed

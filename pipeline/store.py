@@ -160,6 +160,19 @@ class JobStore:
                 records = await pipe.execute()
         return [_readable(job_id, fields) for job_id, fields in zip(job_ids, records, strict=True)]
 
+    async def absent(self, job_ids: Sequence[str]) -> set[str]:
+        """Give those of *job_ids* that have no record at all.
+
+        Asked before anything is removed for want of a job: a record that only cannot be read here,
+        as after a step back to an older version, still has its picture and its deadline.
+        """
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.exists(self._keys.job(job_id))
+                answers = await pipe.execute()
+        return {job_id for job_id, there in zip(job_ids, answers, strict=True) if not there}
+
     async def counts(self) -> dict[JobState, int]:
         """Give how many jobs are in each live state, and how many ever ended in each other."""
         with redis_errors():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.blobs import FileBlobs
 from pipeline.clock import Clock
 from pipeline.endpoints import EndpointStore
-from pipeline.errors import InvalidPicture, MalformedMessage, Unavailable
+from pipeline.errors import InvalidPicture, Unavailable
 from pipeline.ids import new_id
 from pipeline.jobs import Job, PictureFacts, Subscriber
 from pipeline.lifecycle import sleep_or_stop
@@ -141,12 +141,11 @@ class Accepting:
 
     async def _settle(self, names: Sequence[str]) -> None:
         try:
-            jobs = await self._store.get_many(names)
-        except (Unavailable, MalformedMessage):
+            gone = await self._store.absent(names)
+        except Unavailable:
             self._doubt(names)
             return
-        gone = [name for name, job in zip(names, jobs, strict=True) if job is None]
-        await asyncio.to_thread(self._delete_all, gone)
+        await asyncio.to_thread(self._delete_all, sorted(gone))
         for name in names:
             del self._in_doubt[name]
         log.info("doubts.settled", extra={"kept": len(names) - len(gone), "removed": len(gone)})

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline.ended import EndedJobs
-from pipeline.errors import MalformedMessage, Unavailable
+from pipeline.errors import Unavailable
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.store import JobStore
 
@@ -115,7 +115,7 @@ class EndWatcher:
                 continue
             try:
                 jobs = await self._store.get_many(job_ids)
-            except (Unavailable, MalformedMessage) as exc:
+            except Unavailable as exc:
                 log.warning("poll.failed", extra={"reason": str(exc)})
                 continue
             for job in jobs:

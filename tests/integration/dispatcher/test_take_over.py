@@ -196,6 +196,21 @@ async def test_orphan_pictures_are_swept_and_live_ones_kept(station: Station) ->
     assert left == {queued.job_id, started.job_id}
 
 
+async def test_a_job_that_cannot_be_read_keeps_what_it_has(station: Station) -> None:
+    """A record that this version cannot read loses neither its picture nor its deadline."""
+    (job,) = await station.submit(picture())
+    await station.redis.zadd(station.keys.deadlines, {job.job_id: 1, "job_gone": 1})
+    await station.redis.hset(station.keys.job(job.job_id), "state", "a newer word")
+    sweeper = Sweeper(store=station.store, blobs=station.blobs, clock=SystemClock())
+    await asyncio.sleep(0.01)
+
+    assert await sweeper.remove_orphans(older_than_s=0) == 0
+    assert await sweeper.expire() == 0
+
+    assert station.blobs.get(job.job_id) is not None
+    assert await station.redis.zrange(station.keys.deadlines, 0, -1) == [job.job_id]
+
+
 async def test_own_claims_of_an_earlier_life_come_first(station: Station, redis: Redis) -> None:
     """A dispatcher killed and started again goes on at once, not after its lease."""
     jobs = await station.submit(*[picture(SLOW)] * 40)

@@ -18,14 +18,14 @@ import numpy as np
 
 from bench.processes import busy_s, cores
 from dispatcher.decoders import NamedOutput, reduce_outputs
-from dispatcher.geometry import plan
+from dispatcher.models.repository import ModelVersion, scan
 from dispatcher.onnx_runtime import OnnxRuntime
-from dispatcher.pictures import decode_picture
-from dispatcher.repository import ModelVersion, scan
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
 from dispatcher.runtime import RuntimeOptions
-from dispatcher.tensors import item_shape, write_tensor
 from pipeline.errors import InvalidSettings
-from pipeline.picture_header import read_picture_header
+from pipeline.pictures.header import read_picture_header
 
 _MAX_PIXELS = 50_000_000
 _TIMEOUT_S = 600.0

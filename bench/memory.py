@@ -18,7 +18,7 @@ from bench.report import Figure, Report, Table
 from bench.scale import Scale
 from bench.stack import RunningStack, running_stack
 from gw.server import REDIS
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 
 NAME = "memory"
 #: A service that kept so much as a bare record of each waiting job (1 kB) would grow by 7.5 MB

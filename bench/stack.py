@@ -18,12 +18,12 @@ from bench.receiver import Receiver
 from gw.data_folder import DataFolder
 from gw.job_store import embedded_redis
 from gw.state_file import read_state
-from pipeline.blobs import PICTURES_FOLDER
 from pipeline.connection import connect
 from pipeline.errors import Unavailable
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore
+from pipeline.pictures.blobs import PICTURES_FOLDER
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore
 
 _ROOT = Path(__file__).parents[1]
 _COMMAND_TIMEOUT_S = 180.0

@@ -13,21 +13,21 @@ from dispatcher.device.state import DevicePhase
 from dispatcher.dispatch import Dispatch
 from dispatcher.finishing import Finisher
 from dispatcher.intake import Intake
+from dispatcher.models.shelf import Shelf
+from dispatcher.models.stocking import keep_published, stock
 from dispatcher.preparing import Preparer
 from dispatcher.runtime import RuntimeOptions
 from dispatcher.settings import DispatcherSettings
-from dispatcher.shelf import Shelf
-from dispatcher.stocking import keep_published, stock
 from dispatcher.sweeping import Sweeper
-from pipeline.blobs import PICTURES_FOLDER, FileBlobs
-from pipeline.catalogue import Catalogue
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import run_service
+from pipeline.models.catalogue import Catalogue
+from pipeline.pictures.blobs import PICTURES_FOLDER, FileBlobs
 from pipeline.protocol import DISPATCHER_GROUP, Keyspace
-from pipeline.store import JobStore
 from pipeline.streams import StreamReader
 
 log = logging.getLogger(__name__)

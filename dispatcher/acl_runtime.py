@@ -13,7 +13,7 @@ from dispatcher.acl_device.errors import AclFailure
 from dispatcher.acl_device.model import AclModel
 from dispatcher.acl_device.om_facts import describe_file
 from dispatcher.acl_device.session import Session
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.runtime import (
     DeviceHealth,
     ModelDescription,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 
-from dispatcher.backlog import HeldJob
+from dispatcher.scheduling.backlog import HeldJob
 from pipeline.errors import Unavailable
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.streams import Entry, StreamReader

@@ -11,22 +11,22 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from dispatcher.backlog import Backlog, ReadyJob
 from dispatcher.decoders import reduce_outputs
 from dispatcher.device.errors import DeviceLost
 from dispatcher.device.isolation import BatchOutcome, ItemOutputs, infer_isolated
 from dispatcher.device.link import Device
 from dispatcher.device.state import DevicePhase
-from dispatcher.device_view import EvictModel, InFlight, LoadModel, RunBatch, Wait
 from dispatcher.finishing import Finisher
-from dispatcher.occupancy import Occupancy
-from dispatcher.scheduler import choose
+from dispatcher.models.shelf import Shelf, ShelvedModel
+from dispatcher.scheduling.backlog import Backlog, ReadyJob
+from dispatcher.scheduling.occupancy import Occupancy
+from dispatcher.scheduling.scheduler import choose
+from dispatcher.scheduling.view import EvictModel, InFlight, LoadModel, RunBatch, Wait
 from dispatcher.settings import DispatcherSettings
-from dispatcher.shelf import Shelf, ShelvedModel
 from pipeline.clock import Clock
 from pipeline.errors import DeadlinePassed, GwError, JobFault, ModelFault, Unavailable
-from pipeline.findings import Findings
 from pipeline.lifecycle import sleep_or_stop
+from pipeline.models.findings import Findings
 from pipeline.protocol import JobInferred, Provenance
 
 log = logging.getLogger(__name__)

@@ -7,15 +7,15 @@ import logging
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from dispatcher.backlog import HeldJob
 from dispatcher.claims import Claims
-from pipeline.blobs import FileBlobs
+from dispatcher.scheduling.backlog import HeldJob
 from pipeline.clock import Clock
 from pipeline.errors import DeadlinePassed, JobFault, Unavailable
 from pipeline.following import PAUSE_S
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore, Move
+from pipeline.pictures.blobs import FileBlobs
 from pipeline.protocol import DISPATCHER_GROUP, InferRequested, JobInferred, Keyspace
-from pipeline.store import JobStore, Move
 
 log = logging.getLogger(__name__)
 

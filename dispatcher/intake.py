@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from dispatcher.backlog import HeldJob, ReadyJob
 from dispatcher.claims import Claims
 from dispatcher.finishing import Finisher
+from dispatcher.models.shelf import Shelf, ShelvedModel
 from dispatcher.preparing import Preparer
+from dispatcher.scheduling.backlog import HeldJob, ReadyJob
 from dispatcher.settings import DispatcherSettings
-from dispatcher.shelf import Shelf, ShelvedModel
 from pipeline.clock import Clock
 from pipeline.errors import (
     DeadlinePassed,
@@ -25,10 +25,10 @@ from pipeline.errors import (
     Unavailable,
 )
 from pipeline.following import BLOCK_MS, PAUSE_S
-from pipeline.jobs import Job, JobState, Priority
+from pipeline.jobs.job import Job, JobState, Priority
+from pipeline.jobs.store import JobStore, Move
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.protocol import ALONE_FROM_ATTEMPT, InferRequested, Keyspace
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.runtime import (
     DeviceHealth,
     ModelDescription,

@@ -9,17 +9,17 @@ from time import perf_counter
 
 import numpy as np
 
-from dispatcher.backlog import HeldJob, ReadyJob
-from dispatcher.card import InputSpec
+from dispatcher.cards.card import InputSpec
 from dispatcher.device.arena import Arena, Block
-from dispatcher.device_view import WaitingJob
-from dispatcher.geometry import Placement, plan
-from dispatcher.pictures import decode_picture
-from dispatcher.shelf import ShelvedModel
-from dispatcher.tensors import item_shape, write_tensor
-from pipeline.blobs import FileBlobs
+from dispatcher.models.shelf import ShelvedModel
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import Placement, plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
+from dispatcher.scheduling.backlog import HeldJob, ReadyJob
+from dispatcher.scheduling.view import WaitingJob
 from pipeline.clock import Clock
 from pipeline.errors import UndecodablePicture
+from pipeline.pictures.blobs import FileBlobs
 
 Shape = tuple[int, int, int]
 

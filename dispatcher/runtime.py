@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from dispatcher.card import Layout, ModelCard, ResizeMode
+from dispatcher.cards.card import Layout, ModelCard, ResizeMode
 from pipeline.errors import InvalidSettings, ModelFault
 
 #: The runtimes that can be named by a word; any other is named ``module:Class``.

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from pipeline.blobs import FileBlobs
 from pipeline.clock import Clock
 from pipeline.errors import DeadlinePassed, Unavailable
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.lifecycle import sleep_or_stop
-from pipeline.store import JobStore, Move
+from pipeline.pictures.blobs import FileBlobs
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from dispatcher.settings import DispatcherSettings
 from gw.settings import CommandSettings
 from notifier.settings import NotifierSettings
 from pipeline import protocol
-from pipeline.jobs import TRANSITIONS, JobState
+from pipeline.jobs.job import TRANSITIONS, JobState
 from pipeline.settings import ServiceSettings, describe
 from postprocess.settings import PostprocessSettings
 from webapp.settings import WebappSettings

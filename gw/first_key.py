@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gw.data_folder import write_private
 from gw.settings import DEFAULT_TENANT
-from pipeline.keys import KeyStore, key_of_token, make_key
+from pipeline.access.keys import KeyStore, key_of_token, make_key
 
 
 class FirstKey(StrEnum):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from dispatcher.card import DecoderKind, Layout, ResizeMode, Task
+from dispatcher.cards.card import DecoderKind, Layout, ResizeMode, Task
 from gw.model_inspect import ModelFile
 from gw.onnx_graph import UNKNOWN_SHAPE
 from omfile.facts import AippMode, DataType, Format, TensorInfo

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dispatcher.card import DecoderKind, ResizeMode, RuntimeKind
-from dispatcher.card_tables import MODEL_NAME_PATTERN
+from dispatcher.cards.card import DecoderKind, ResizeMode, RuntimeKind
+from dispatcher.cards.tables import MODEL_NAME_PATTERN
 from gw.model_guess import Guess, guess
 from gw.model_inspect import ModelFile
 from pipeline.errors import InvalidSettings

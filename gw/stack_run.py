@@ -27,9 +27,9 @@ from gw.signals import StopSignals
 from gw.stack import STOP_ORDER, StackPlan, redis_spec, service_specs
 from gw.state_file import Phase, StackState, write_state
 from gw.supervisor import OWN_NAME, ProcessReport, Supervisor, describe_exit
+from pipeline.access.keys import KeyStore
 from pipeline.connection import connect
 from pipeline.errors import GwError, InvalidSettings, Unavailable
-from pipeline.keys import KeyStore
 from pipeline.protocol import Keyspace
 from pipeline.settings import RedisSettings
 

@@ -17,7 +17,7 @@ from gw.run_lock import holder_of
 from gw.server import LOOPBACK
 from gw.state_file import read_state
 from pipeline.errors import AccessDenied, Unavailable
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 
 REFERENCE_MAX_CHARACTERS: Final = 200
 _REQUEST_PATIENCE_S: Final = 60.0

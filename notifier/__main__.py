@@ -15,13 +15,13 @@ from notifier.schedule import RetrySchedule
 from notifier.settings import NotifierSettings
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
-from pipeline.delivery_store import DeliveryStore
-from pipeline.endpoints import EndpointStore
+from pipeline.deliveries.endpoints import EndpointStore
+from pipeline.deliveries.store import DeliveryStore
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import run_service
 from pipeline.protocol import NOTIFIER_GROUP, Keyspace
-from pipeline.store import JobStore
 from pipeline.streams import StreamReader
 
 

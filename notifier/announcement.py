@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from notifier.events import event_body
-from pipeline.jobs import Job
+from pipeline.jobs.job import Job
 
 
 def announcement(job: Job) -> bytes:

@@ -13,10 +13,10 @@ from notifier.events import CONTENT_TYPE
 from notifier.schedule import RetrySchedule, Verdict, retry_hint_s, verdict, wait_s
 from notifier.signing import sign
 from pipeline.clock import Clock
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.delivery_store import Settlement
-from pipeline.jobs import Job
-from pipeline.signing_secret import SigningSecret
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.deliveries.signing_secret import SigningSecret
+from pipeline.deliveries.store import Settlement
+from pipeline.jobs.job import Job
 from pipeline.streams import Entry
 
 #: So much of an answer is read and kept: enough to see what the receiver complained about.

@@ -12,15 +12,15 @@ from notifier.attempt import Due, Sender
 from notifier.lanes import Lanes
 from notifier.settings import NotifierSettings
 from pipeline.clock import Clock
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.delivery_store import DeliveryStore, Settlement
-from pipeline.endpoints import EndpointStore
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.deliveries.endpoints import EndpointStore
+from pipeline.deliveries.store import DeliveryStore, Settlement
 from pipeline.errors import GwError, MalformedMessage, Unavailable
 from pipeline.following import PAUSE_S, follow
-from pipeline.jobs import Job
+from pipeline.jobs.job import Job
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.protocol import DeliveryDue, Keyspace
-from pipeline.store import JobStore
 from pipeline.streams import Entry, StreamReader
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
+from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import AccessDenied
-from pipeline.signing_secret import SigningSecret
 
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"

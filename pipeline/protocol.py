@@ -38,8 +38,8 @@ from typing import Any, ClassVar, Self
 
 from pipeline.documents import from_document
 from pipeline.errors import MalformedMessage
-from pipeline.findings import Findings
-from pipeline.jobs import Priority
+from pipeline.jobs.job import Priority
+from pipeline.models.findings import Findings
 
 SCHEMA = "gw1"
 

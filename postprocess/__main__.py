@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from pipeline.catalogue import Catalogue
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import run_service
+from pipeline.models.catalogue import Catalogue
 from pipeline.protocol import POSTPROCESS_GROUP, Keyspace
-from pipeline.store import JobStore
 from pipeline.streams import StreamReader
 from postprocess.loop import Postprocess
 from postprocess.settings import PostprocessSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipeline.jobs import Job
+from pipeline.jobs.job import Job
 from pipeline.protocol import JobInferred
 from postprocess.judgement import Judgement
 

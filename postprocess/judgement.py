@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from pipeline.findings import Detection, Findings, TextRegion
-from pipeline.rules import Rules
+from pipeline.models.findings import Detection, Findings, TextRegion
+from pipeline.models.rules import Rules
 from postprocess.regions import Box, corners_px, holds
 
 #: The label of every text region: text detection has one class.

@@ -7,15 +7,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.catalogue import Catalogue
 from pipeline.clock import Clock
 from pipeline.errors import GwError, MalformedMessage, Unavailable
 from pipeline.following import PAUSE_S, follow
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.lifecycle import sleep_or_stop
+from pipeline.models.catalogue import Catalogue
+from pipeline.models.rules import Rules
 from pipeline.protocol import POSTPROCESS_GROUP, JobInferred, Keyspace
-from pipeline.rules import Rules
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 from postprocess.document import result_document
 from postprocess.judgement import judge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.rules import Region
+from pipeline.models.rules import Region
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.clock import SystemClock
-from pipeline.findings import Detection, Findings
 from pipeline.ids import new_id
-from pipeline.jobs import Job, PictureFacts, Subscriber
+from pipeline.jobs.job import Job, PictureFacts, Subscriber
+from pipeline.models.findings import Detection, Findings
+from pipeline.models.rules import Rules
 from pipeline.protocol import JobInferred, Provenance
-from pipeline.rules import Rules
 
 _CLOCK = SystemClock()
 

@@ -8,14 +8,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dispatcher.backlog import HeldJob, ReadyJob
-from dispatcher.card import BatchingSpec, ModelCard
+from dispatcher.cards.card import BatchingSpec, ModelCard
 from dispatcher.device.arena import Arena, Block, SharedMemory
-from dispatcher.device_view import WaitingJob
-from dispatcher.geometry import plan
-from dispatcher.repository import ModelVersion
+from dispatcher.models.repository import ModelVersion
+from dispatcher.models.shelf import ShelvedModel
+from dispatcher.pictures.geometry import plan
 from dispatcher.runtime import ModelDescription, TensorSpec
-from dispatcher.shelf import ShelvedModel
+from dispatcher.scheduling.backlog import HeldJob, ReadyJob
+from dispatcher.scheduling.view import WaitingJob
 from pipeline.streams import Entry
 from tests.builders import make_job
 from tests.builders_onnx import make_card

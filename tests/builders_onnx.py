@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from dispatcher.card import (
+from dispatcher.cards.card import (
     BatchingSpec,
     InputSpec,
     Layout,
@@ -19,7 +19,7 @@ from dispatcher.card import (
     RuntimeKind,
     Task,
 )
-from pipeline.rules import Rules
+from pipeline.models.rules import Rules
 
 Shape = Sequence[int | str | None]
 

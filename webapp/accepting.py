@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pipeline.blobs import FileBlobs
 from pipeline.clock import Clock
-from pipeline.endpoints import EndpointStore
+from pipeline.deliveries.endpoints import EndpointStore
 from pipeline.errors import InvalidPicture, Unavailable
 from pipeline.ids import new_id
-from pipeline.jobs import Job, PictureFacts, Subscriber
+from pipeline.jobs.job import Job, PictureFacts, Subscriber
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
-from pipeline.store import JobStore
+from pipeline.pictures.blobs import FileBlobs
 from webapp.admission import choose_version, full, picture_facts
 from webapp.monitor import Monitor
 from webapp.refusals import InvalidField, RefusedPicture, UnknownEndpoint

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.access.keys import ApiKey, KeyStore, key_of_token, proves
 from pipeline.clock import Clock
 from pipeline.errors import AccessDenied
-from pipeline.keys import ApiKey, KeyStore, key_of_token, proves
 
 #: How long a key's record is believed: a revoked key works this much longer at most.
 KEY_TTL_MS = 2000.0

@@ -6,10 +6,10 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-from pipeline.catalogue import ModelEntry
 from pipeline.errors import InvalidPicture, Overloaded
-from pipeline.jobs import JobState, PictureFacts
-from pipeline.picture_header import check_complete, read_picture_header
+from pipeline.jobs.job import JobState, PictureFacts
+from pipeline.models.catalogue import ModelEntry
+from pipeline.pictures.header import check_complete, read_picture_header
 from webapp.refusals import ModelNotReady, UnknownModel, UnknownVersion
 
 #: The bounds of every Retry-After that is computed.

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.blobs import FileBlobs
-from pipeline.catalogue import Catalogue, ModelEntry
 from pipeline.clock import Clock
 from pipeline.errors import MalformedMessage, Unavailable
 from pipeline.health import HealthBoard, Heartbeat
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
-from pipeline.store import JobStore
+from pipeline.models.catalogue import Catalogue, ModelEntry
+from pipeline.pictures.blobs import FileBlobs
 from webapp.admission import DrainRate
 
 log = logging.getLogger(__name__)

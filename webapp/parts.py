@@ -10,17 +10,17 @@ from typing import Any, Self
 
 from egress.client import EgressClient
 from egress.policy import EgressPolicy
-from pipeline.blobs import FileBlobs
-from pipeline.catalogue import Catalogue
+from pipeline.access.keys import KeyStore
 from pipeline.clock import Clock, SystemClock
 from pipeline.connection import check_server, connect
-from pipeline.delivery_store import DeliveryStore
-from pipeline.ended import EndedJobs
-from pipeline.endpoints import EndpointStore
+from pipeline.deliveries.endpoints import EndpointStore
+from pipeline.deliveries.store import DeliveryStore
 from pipeline.health import HealthBoard, keep_beating
-from pipeline.keys import KeyStore
+from pipeline.jobs.ended import EndedJobs
+from pipeline.jobs.store import JobStore
+from pipeline.models.catalogue import Catalogue
+from pipeline.pictures.blobs import FileBlobs
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore
 from webapp.accepting import Accepting, AcceptLimits
 from webapp.access import Access
 from webapp.body import MemoryBudget

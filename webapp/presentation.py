@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.catalogue import ModelEntry
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.jobs import Job, JobState, Subscriber
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.jobs.job import Job, JobState, Subscriber
+from pipeline.models.catalogue import ModelEntry
 
 
 def job_path(job_id: str) -> str:

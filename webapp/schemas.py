@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.deliveries import DeliveryState
-from pipeline.jobs import JobState, Priority
+from pipeline.deliveries.delivery import DeliveryState
+from pipeline.jobs.job import JobState, Priority
 
 _MOMENT = "RFC 3339, UTC."
 

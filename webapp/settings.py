@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.blobs import PICTURES_FOLDER
+from pipeline.pictures.blobs import PICTURES_FOLDER
 from pipeline.settings import ServiceSettings, setting
 
 #: What a JSON body may hold besides its picture in base64.

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from egress.policy import EgressPolicy, check_literal
 from egress.targets import MAX_URL_CHARACTERS, parse_target
+from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import InvalidRequest, TargetNotAllowed
-from pipeline.jobs import Priority
-from pipeline.signing_secret import SigningSecret
+from pipeline.jobs.job import Priority
 from webapp.refusals import InvalidField, RefusedTarget
 
 REFERENCE_MAX_CHARACTERS = 200

@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from pipeline.ended import EndedJobs
 from pipeline.errors import Unavailable
+from pipeline.jobs.ended import EndedJobs
+from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
-from pipeline.store import JobStore
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from dispatcher.acl_device.datasets import Dataset
 from dispatcher.acl_device.pixel_unit import set_pixel_unit
 from dispatcher.acl_device.session import Session
 from dispatcher.acl_device.tensors import DTYPES, free_batch, output_names
-from dispatcher.card import InputSpec
+from dispatcher.cards.card import InputSpec
 from dispatcher.runtime import TensorSpec
 from omfile.facts import BATCH_GEAR_INPUT, DYNAMIC_AIPP_INPUT
 from pipeline.errors import InvalidSettings, ModelFault

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import acl  # type: ignore[import-not-found, unused-ignore]
 
 from dispatcher.acl_device.calls import check, check_handle
-from dispatcher.card import InputSpec
+from dispatcher.cards.card import InputSpec
 
 _RGB888_U8 = 3
 # The fourth channel is that of formats with four bytes a pixel.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dispatcher.card import (
+from dispatcher.cards.card import (
     ClassificationDecoder,
     DbnetDecoder,
     DecoderSpec,
@@ -16,8 +16,8 @@ from dispatcher.decoders.dbnet import reduce_dbnet
 from dispatcher.decoders.outputs import NamedOutput
 from dispatcher.decoders.raw import reduce_raw
 from dispatcher.decoders.yolo import reduce_yolo
-from dispatcher.geometry import Placement
-from pipeline.findings import Findings
+from dispatcher.pictures.geometry import Placement
+from pipeline.models.findings import Findings
 
 __all__ = ["NamedOutput", "reduce_outputs"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatcher.card import ClassificationDecoder
+from dispatcher.cards.card import ClassificationDecoder
 from dispatcher.decoders.outputs import NamedOutput, first_output
-from pipeline.findings import ClassScore, Findings
+from pipeline.models.findings import ClassScore, Findings
 
 
 def reduce_classification(

@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatcher.card import DbnetDecoder
+from dispatcher.cards.card import DbnetDecoder
 from dispatcher.decoders.outputs import NamedOutput, as_float32, first_output
-from dispatcher.geometry import Placement, points_to_picture
-from pipeline.findings import Findings, TextRegion
+from dispatcher.pictures.geometry import Placement, points_to_picture
+from pipeline.models.findings import Findings, TextRegion
 
 #: OpenCV's rotated rectangle: its middle, its two sides, its angle in degrees.
 RotatedRect = tuple[tuple[float, float], tuple[float, float], float]

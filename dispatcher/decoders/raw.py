@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dispatcher.card import RawDecoder
+from dispatcher.cards.card import RawDecoder
 from dispatcher.decoders.outputs import NamedOutput
 from pipeline.errors import ModelFault
-from pipeline.findings import Findings, NamedTensor
+from pipeline.models.findings import Findings, NamedTensor
 
 
 def reduce_raw(spec: RawDecoder, outputs: Sequence[NamedOutput], *, item: int) -> Findings:

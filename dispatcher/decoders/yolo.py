@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatcher.card import YoloDecoder
+from dispatcher.cards.card import YoloDecoder
 from dispatcher.decoders.outputs import NamedOutput, as_float32, first_output
-from dispatcher.geometry import Placement, boxes_to_picture
-from pipeline.findings import Detection, Findings
+from dispatcher.pictures.geometry import Placement, boxes_to_picture
+from pipeline.models.findings import Detection, Findings
 
 #: The cells of all three detection layers are counted with these strides, in input pixels.
 _STRIDES_PX = (8, 16, 32)

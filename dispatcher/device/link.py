@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.decoders.outputs import NamedOutput
 from dispatcher.device.arena import Arena, Block, SharedMemory, aligned
 from dispatcher.device.child import DeviceProcess, NotRun
@@ -40,7 +40,7 @@ from dispatcher.device.messages import (
     Unload,
 )
 from dispatcher.device.state import DeviceState
-from dispatcher.repository import ModelVersion
+from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import DeviceHealth, ModelDescription, RuntimeOptions
 from pipeline.errors import ContractBroken, GwError, InvalidSettings, ModelFault
 

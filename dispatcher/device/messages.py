@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.device.errors import DeviceLost
 from dispatcher.runtime import DeviceHealth, ModelDescription, RuntimeOptions
 from pipeline.errors import ContractBroken, GwError, InvalidSettings, ModelFault

@@ -11,8 +11,8 @@ import click
 from gw.job_store import in_job_store
 from gw.options import data_option, json_option, tenant_option
 from gw.table import day_of, render_table
+from pipeline.access.keys import KeyStore, make_key
 from pipeline.errors import NotFound
-from pipeline.keys import KeyStore, make_key
 
 
 @click.group("keys")

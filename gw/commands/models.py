@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from dispatcher.repository import Repository, scan
+from dispatcher.models.repository import Repository, scan
 from gw.commands import models_om
 from gw.model_fetch import DEMO_MODELS, Fetched, fetch_model
 from gw.options import json_option, models_option

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dispatcher.card import RuntimeKind
-from dispatcher.repository import MODEL_FILE_NAMES
+from dispatcher.cards.card import RuntimeKind
+from dispatcher.models.repository import MODEL_FILE_NAMES
 from gw.model_init import draft_card, model_name
 from gw.model_inspect import as_document, as_text, check_target, inspect_file
 from gw.model_pack import PackRequest, pack_emulated, parse_numbers, parse_shapes

@@ -13,10 +13,10 @@ from egress.targets import parse_target
 from gw.job_store import in_job_store
 from gw.options import data_option, json_option, tenant_option
 from gw.table import day_of, render_table
-from pipeline.endpoints import Endpoint, EndpointStore
+from pipeline.deliveries.endpoints import Endpoint, EndpointStore
+from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import NotFound
 from pipeline.ids import new_id
-from pipeline.signing_secret import SigningSecret
 
 
 @click.group("webhooks")

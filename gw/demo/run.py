@@ -32,9 +32,9 @@ from gw.settings import CommandSettings, environ_with
 from gw.stack_run import StartFailed
 from gw.submit import Document
 from gw.up import run_in_background
+from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import GwError, InvalidSettings, Unavailable
 from pipeline.settings import load
-from pipeline.signing_secret import SigningSecret
 
 #: Away from where the embedded Redis looks for its port, and from 8080.
 _PORTS: Final = range(18080, 18280)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import protocol
-from pipeline.jobs import Priority
+from pipeline.jobs.job import Priority
 from pipeline.protocol import Keyspace
 
 ROOT = Path(__file__).parents[2]

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from dispatcher import card_tables
-from dispatcher.card import BatchingSpec, InputSpec
-from dispatcher.card_file import read_card
+from dispatcher.cards import tables as card_tables
+from dispatcher.cards.card import BatchingSpec, InputSpec
+from dispatcher.cards.file import read_card
 from docs.generate import GROUPS
 from notifier.events import event_body
 from notifier.signing import sign
-from pipeline.rules import Region, Rules
+from pipeline.deliveries.signing_secret import SigningSecret
+from pipeline.models.rules import Region, Rules
 from pipeline.settings import describe
-from pipeline.signing_secret import SigningSecret
 from webapp.problems import CODE_OF_STATUS, STATUS_OF
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatcher.card import ModelCard, RuntimeKind
+from dispatcher.cards.card import ModelCard, RuntimeKind
 from dispatcher.device.link import Device
-from dispatcher.repository import ModelVersion
+from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import ModelDescription
 from tests.builders_om import EMULATOR, compile_om
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
 
-from dispatcher.card import Layout
+from dispatcher.cards.card import Layout
 from dispatcher.device.errors import ModelNotLoaded
 from dispatcher.device.link import Device, DeviceConfig
 from dispatcher.onnx_runtime import OnnxRuntime

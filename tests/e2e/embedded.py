@@ -20,9 +20,9 @@ import numpy as np
 from gw.data_folder import DataFolder
 from gw.job_store import embedded_redis
 from pipeline.connection import connect
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore
 from tests.builders_onnx import save_mean_model
 from tests.conftest import free_port
 from tests.waiting import wait_until

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dispatcher.card_file import read_card
-from dispatcher.geometry import plan
+from dispatcher.cards.file import read_card
 from dispatcher.onnx_runtime import OnnxRuntime
-from dispatcher.pictures import decode_picture
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
 from dispatcher.runtime import RuntimeOptions
-from dispatcher.tensors import item_shape, write_tensor
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 from tests.builders_om import EMULATOR, compile_om
 from tests.builders_onnx import save_mean_model
 from tests.e2e.embedded import CARD, ROOT, Embedded, embedded

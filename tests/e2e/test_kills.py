@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 from tests.e2e.embedded import Embedded, embedded
 from tests.fakes.webhook_receiver import WebhookReceiver
 from tests.waiting import wait_until

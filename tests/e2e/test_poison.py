@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 from tests.e2e.embedded import Embedded, embedded
 from tests.fakes.poisonable_runtime import CRASHES, HANGS, RAISES
 from tests.waiting import wait_until

@@ -18,7 +18,7 @@ import httpx
 from gw.data_folder import DataFolder
 from gw.job_store import embedded_redis
 from pipeline.connection import connect
-from pipeline.jobs import JobState, Priority
+from pipeline.jobs.job import JobState, Priority
 from pipeline.protocol import DISPATCHER_GROUP, Keyspace
 from tests.e2e.embedded import ROOT, Embedded, embedded
 from tests.e2e.test_kills import SECRET, announced, stack_environ

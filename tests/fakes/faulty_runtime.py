@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.runtime import DeviceHealth, ModelDescription, RuntimeOptions, TensorSpec
 from pipeline.errors import ContractBroken, InvalidSettings
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.onnx_runtime import OnnxRuntime
 from dispatcher.runtime import ModelDescription, RuntimeOptions
 from pipeline.errors import ContractBroken, InvalidSettings

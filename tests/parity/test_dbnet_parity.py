@@ -13,12 +13,12 @@ import skimage.data
 from numpy.typing import NDArray
 from shapely.geometry import Polygon  # type: ignore[import-untyped]  # ships no types
 
-from dispatcher.card import ColourOrder, DbnetDecoder, InputSpec, ResizeMode
+from dispatcher.cards.card import ColourOrder, DbnetDecoder, InputSpec, ResizeMode
 from dispatcher.decoders import NamedOutput, reduce_outputs
-from dispatcher.geometry import Placement, plan
-from dispatcher.pictures import decode_picture
-from dispatcher.tensors import item_shape, write_tensor
-from pipeline.findings import TextRegion
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import Placement, plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
+from pipeline.models.findings import TextRegion
 
 SPEC = InputSpec(
     resize=ResizeMode.FREE,

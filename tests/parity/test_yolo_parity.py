@@ -10,12 +10,12 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from dispatcher.card import ColourOrder, InputSpec, ResizeMode, YoloDecoder
+from dispatcher.cards.card import ColourOrder, InputSpec, ResizeMode, YoloDecoder
 from dispatcher.decoders import NamedOutput, reduce_outputs
-from dispatcher.geometry import plan
-from dispatcher.pictures import decode_picture
-from dispatcher.tensors import item_shape, write_tensor
-from pipeline.findings import Detection
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
+from pipeline.models.findings import Detection
 
 SPEC = InputSpec(
     width_px=320,

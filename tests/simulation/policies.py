@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dispatcher import scheduler
-from dispatcher.device_view import (
+from dispatcher.scheduling import scheduler
+from dispatcher.scheduling.view import (
     Action,
     DeviceView,
     EvictModel,
@@ -22,7 +22,7 @@ from tests.simulation.simulator import Board, SimulatedJob
 
 
 class Scheduled:
-    """``dispatcher.scheduler``, shown what its loop would show it."""
+    """``dispatcher.scheduling.scheduler``, shown what its loop would show it."""
 
     name = "gw scheduler"
 

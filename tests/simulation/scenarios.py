@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from dispatcher.device_view import BatchLimits, GroupKey
-from dispatcher.estimates import ModelCost
+from dispatcher.scheduling.estimates import ModelCost
+from dispatcher.scheduling.view import BatchLimits, GroupKey
 from tests.simulation.simulator import Scenario, SimulatedJob, SimulatedModel
 
 GEARS = (1, 2, 4, 8, 16)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dispatcher.device_view import (
+from dispatcher.scheduling.estimates import ModelCost, learn, learn_gap, learn_load
+from dispatcher.scheduling.view import (
     Action,
     BatchLimits,
     EvictModel,
@@ -25,7 +26,6 @@ from dispatcher.device_view import (
     RunBatch,
     Wait,
 )
-from dispatcher.estimates import ModelCost, learn, learn_gap, learn_load
 
 #: From the supervisor to the device process, or back.
 HOP_MS = 0.5

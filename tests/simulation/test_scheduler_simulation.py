@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from dispatcher.device_view import Action, BatchLimits, GroupKey, RunBatch, Wait
-from dispatcher.estimates import ModelCost
-from dispatcher.eviction import TENURE_LOADS
-from dispatcher.scheduler import STARVING_LOADS, STARVING_MS
+from dispatcher.scheduling.estimates import ModelCost
+from dispatcher.scheduling.eviction import TENURE_LOADS
+from dispatcher.scheduling.scheduler import STARVING_LOADS, STARVING_MS
+from dispatcher.scheduling.view import Action, BatchLimits, GroupKey, RunBatch, Wait
 from tests.simulation.comparison import POLICIES, Row, compare, mean_ms, table
 from tests.simulation.policies import FirstComeFirstServed, Scheduled
 from tests.simulation.scenarios import FAMILIES, Family, draw

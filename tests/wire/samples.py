@@ -12,15 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import ModelEntry
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.endpoints import Endpoint
-from pipeline.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
+from pipeline.access.keys import ApiKey
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.deliveries.endpoints import Endpoint
 from pipeline.health import Heartbeat
-from pipeline.jobs import Job, JobState, PictureFacts, Priority, Subscriber
-from pipeline.keys import ApiKey
+from pipeline.jobs.job import Job, JobState, PictureFacts, Priority, Subscriber
+from pipeline.models.catalogue import ModelEntry
+from pipeline.models.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
+from pipeline.models.rules import Region, Rules
 from pipeline.protocol import DeliveryDue, InferRequested, JobInferred, Provenance
-from pipeline.rules import Region, Rules
 from postprocess.document import result_document
 from postprocess.judgement import judge
 

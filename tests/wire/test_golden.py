@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from pipeline.catalogue import ModelEntry
-from pipeline.deliveries import Attempt, Delivery
-from pipeline.endpoints import Endpoint
+from pipeline.access.keys import ApiKey
+from pipeline.deliveries.delivery import Attempt, Delivery
+from pipeline.deliveries.endpoints import Endpoint
 from pipeline.health import Heartbeat
-from pipeline.jobs import Job
-from pipeline.keys import ApiKey
+from pipeline.jobs.job import Job
+from pipeline.models.catalogue import ModelEntry
+from pipeline.models.rules import Rules
 from pipeline.protocol import DeliveryDue, InferRequested, JobInferred
-from pipeline.rules import Rules
 from tests.wire.samples import FOLDER, JOB, RULES, samples, to_text
 
 SAMPLES = samples()

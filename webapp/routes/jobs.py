@@ -13,7 +13,7 @@ from starlette.types import Receive
 from egress.fetch import fetch
 from pipeline.errors import InvalidRequest, NotFound, TargetNotAllowed
 from pipeline.ids import is_id
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
 from webapp import documentation as docs
 from webapp.accepting import check_pictures
 from webapp.body import Holding

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dispatcher.card import ModelCard
+from dispatcher.cards.card import ModelCard
 from dispatcher.device.link import Device, DeviceConfig
-from dispatcher.repository import ModelVersion
+from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import RuntimeOptions
 from tests.builders_onnx import make_card
 from tests.conformance.bench import child_path

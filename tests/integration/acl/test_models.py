@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dispatcher.card import ColourOrder, InputSpec, Layout, ModelCard
+from dispatcher.cards.card import ColourOrder, InputSpec, Layout, ModelCard
 from dispatcher.device.link import Device
-from dispatcher.geometry import plan
-from dispatcher.pictures import decode_picture
-from dispatcher.tensors import item_shape, write_tensor
+from dispatcher.pictures.decoding import decode_picture
+from dispatcher.pictures.geometry import plan
+from dispatcher.pictures.tensors import item_shape, write_tensor
 from omfile.aipp_text import AippConfig
 from pipeline.errors import InvalidSettings
 from tests.builders_om import compile_om

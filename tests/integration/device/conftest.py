@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dispatcher.device.arena import Block
 from dispatcher.device.link import Device, DeviceConfig, Inference
-from dispatcher.repository import ModelVersion
+from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import RuntimeOptions
 from tests.builders_onnx import make_card
 from tests.processes import device_processes

@@ -20,12 +20,12 @@ from redis.asyncio import Redis
 
 from dispatcher.__main__ import serve
 from dispatcher.settings import DispatcherSettings
-from pipeline.blobs import PICTURES_FOLDER, FileBlobs
 from pipeline.health import HealthBoard
-from pipeline.jobs import Job, JobState, Priority
+from pipeline.jobs.job import Job, JobState, Priority
+from pipeline.jobs.store import JobStore
+from pipeline.pictures.blobs import PICTURES_FOLDER, FileBlobs
 from pipeline.protocol import JobInferred, Keyspace
 from pipeline.settings import RedisSettings, ServiceSettings
-from pipeline.store import JobStore
 from tests.builders import make_job
 from tests.builders_onnx import save_mean_model
 from tests.waiting import wait_until

@@ -12,8 +12,8 @@ import pytest
 from dispatcher.device.arena import Arena, SharedMemory
 from dispatcher.device.errors import DeviceUnavailable
 from dispatcher.device.link import Device, DeviceConfig
-from dispatcher.stocking import stock
-from pipeline.jobs import JobState, Priority
+from dispatcher.models.stocking import stock
+from pipeline.jobs.job import JobState, Priority
 from tests.builders_onnx import save_mean_model
 from tests.fakes.poisonable_runtime import CRASHES, HANGS, SLOW
 from tests.integration.dispatcher.station import RUNTIME, Station, end, picture

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.jobs import JobState, Priority
+from pipeline.jobs.job import JobState, Priority
 from tests.builders_onnx import save_mean_model
 from tests.fakes.poisonable_runtime import (
     BREAKS_THE_CONTRACT,

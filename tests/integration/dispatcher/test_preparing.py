@@ -12,9 +12,9 @@ import pytest
 
 from dispatcher.device.arena import Arena, SharedMemory
 from dispatcher.preparing import PictureMissing, Preparer
-from pipeline.blobs import FileBlobs
 from pipeline.clock import SystemClock
 from pipeline.errors import UndecodablePicture
+from pipeline.pictures.blobs import FileBlobs
 from tests.builders_dispatcher import make_held, make_shelved
 from tests.integration.dispatcher.station import picture
 from tests.waiting import wait_until

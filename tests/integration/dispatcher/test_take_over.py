@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from dispatcher.sweeping import Sweeper
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import Move
 from pipeline.protocol import ALONE_FROM_ATTEMPT, Keyspace
 from pipeline.settings import RedisSettings
-from pipeline.store import Move
 from tests.builders import make_id
 from tests.fakes.poisonable_runtime import HANGS, SLOW
 from tests.integration.dispatcher.station import Station, end, picture

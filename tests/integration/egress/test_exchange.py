@@ -14,7 +14,7 @@ from egress.exchange import Message, exchange
 from egress.kept import KeepLimits
 from egress.policy import EgressPolicy
 from notifier.signing import sign
-from pipeline.signing_secret import SigningSecret
+from pipeline.deliveries.signing_secret import SigningSecret
 from tests.fakes.webhook_receiver import WebhookReceiver, answering
 from tests.integration.egress.conftest import RecordingDialler, ScriptedResolver
 

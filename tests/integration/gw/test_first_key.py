@@ -7,7 +7,7 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from gw.first_key import FirstKey, ensure_first_key, read_token
-from pipeline.keys import KeyStore, key_of_token, proves
+from pipeline.access.keys import KeyStore, key_of_token, proves
 from pipeline.protocol import Keyspace
 
 

@@ -16,12 +16,12 @@ from notifier.loop import Notifier, Stores
 from notifier.schedule import RetrySchedule
 from notifier.settings import NotifierSettings
 from pipeline.clock import SystemClock
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.delivery_store import DeliveryStore
-from pipeline.endpoints import Endpoint, EndpointStore
-from pipeline.jobs import Job, JobState, Subscriber
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.deliveries.endpoints import Endpoint, EndpointStore
+from pipeline.deliveries.store import DeliveryStore
+from pipeline.jobs.job import Job, JobState, Subscriber
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import NOTIFIER_GROUP, Keyspace
-from pipeline.store import JobStore, Move
 from pipeline.streams import StreamReader
 from tests.builders import make_id, make_job, make_subscriber
 from tests.fakes.webhook_receiver import WebhookReceiver

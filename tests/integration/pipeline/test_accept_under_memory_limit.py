@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
-from pipeline.deliveries import Attempt, DeliveryState
-from pipeline.delivery_store import DeliveryStore, Settlement
+from pipeline.deliveries.delivery import Attempt, DeliveryState
+from pipeline.deliveries.store import DeliveryStore, Settlement
 from pipeline.errors import Unavailable
 from pipeline.health import HealthBoard, Heartbeat
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import (
     DISPATCHER_GROUP,
     NOTIFIER_GROUP,
@@ -24,7 +25,6 @@ from pipeline.protocol import (
     InferRequested,
     Keyspace,
 )
-from pipeline.store import JobStore, Move
 from pipeline.streams import StreamReader
 from tests.builders import make_inferred, make_job, make_subscriber
 from tests.integration.pipeline.own_server import OwnServer, running

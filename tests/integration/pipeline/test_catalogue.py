@@ -7,10 +7,10 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.catalogue import Catalogue, ModelEntry
 from pipeline.errors import MalformedMessage
+from pipeline.models.catalogue import Catalogue, ModelEntry
+from pipeline.models.rules import Region, Rules
 from pipeline.protocol import RULES_RETENTION_MS, Keyspace
-from pipeline.rules import Region, Rules
 
 READY = ModelEntry(
     name="helmet", task="detect", runtime="onnx", versions=("3", "2"), labels=("head", "安全帽")

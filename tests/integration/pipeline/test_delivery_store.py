@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from redis.asyncio import Redis
 
-from pipeline.deliveries import Attempt, DeliveryState
-from pipeline.delivery_store import DeliveryStore, Settlement
-from pipeline.jobs import JobState
+from pipeline.deliveries.delivery import Attempt, DeliveryState
+from pipeline.deliveries.store import DeliveryStore, Settlement
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import NOTIFIER_GROUP, DeliveryDue, Keyspace
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 from tests.builders import make_job, make_subscriber
 

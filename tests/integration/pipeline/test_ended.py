@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.connection import connect
-from pipeline.ended import EndedJobs
 from pipeline.errors import Unavailable
-from pipeline.jobs import JobState
+from pipeline.jobs.ended import EndedJobs
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore, Move
 from tests.builders import make_job
 from tests.integration.pipeline.own_server import running
 from tests.waiting import wait_until

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.endpoints import Endpoint, EndpointStore
+from pipeline.access.keys import KeyStore, key_of_token, make_key, proves
+from pipeline.deliveries.endpoints import Endpoint, EndpointStore
 from pipeline.errors import MalformedMessage
-from pipeline.keys import KeyStore, key_of_token, make_key, proves
 from pipeline.protocol import Keyspace
 
 ENDPOINT = Endpoint(

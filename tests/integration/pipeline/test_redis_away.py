@@ -14,17 +14,17 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline.catalogue import Catalogue
 from pipeline.connection import CONNECTIONS_MAX, check_server, connect
-from pipeline.deliveries import DeliveryState
-from pipeline.delivery_store import DeliveryStore, Settlement
-from pipeline.endpoints import EndpointStore
+from pipeline.deliveries.delivery import DeliveryState
+from pipeline.deliveries.endpoints import EndpointStore
+from pipeline.deliveries.store import DeliveryStore, Settlement
 from pipeline.errors import InvalidSettings, Unavailable
 from pipeline.health import HealthBoard, Heartbeat
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore, Move
+from pipeline.models.catalogue import Catalogue
 from pipeline.protocol import InferRequested, Keyspace
 from pipeline.settings import RedisSettings
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 from tests.builders import make_job, make_subscriber
 from tests.conftest import free_port

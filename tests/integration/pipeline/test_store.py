@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.errors import IllegalTransition
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import (
     DISPATCHER_GROUP,
     NOTIFIER_GROUP,
@@ -18,7 +19,6 @@ from pipeline.protocol import (
     JobInferred,
     Keyspace,
 )
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 from tests.builders import make_inferred, make_job, make_subscriber
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.jobs import LIVE_STATES, JobState
+from pipeline.jobs.job import LIVE_STATES, JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import DISPATCHER_GROUP, InferRequested, Keyspace
-from pipeline.store import JobStore, Move
 from pipeline.streams import StreamReader
 from tests.builders import make_inferred, make_job, make_subscriber
 from tests.integration.pipeline.looking import entries_of, pending_of

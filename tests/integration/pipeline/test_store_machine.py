@@ -25,7 +25,8 @@ from hypothesis.stateful import (
 from redis.asyncio import Redis
 
 from pipeline.connection import connect
-from pipeline.jobs import LIVE_STATES, Job, JobState
+from pipeline.jobs.job import LIVE_STATES, Job, JobState
+from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import (
     DISPATCHER_GROUP,
     POSTPROCESS_GROUP,
@@ -34,7 +35,6 @@ from pipeline.protocol import (
     Keyspace,
 )
 from pipeline.settings import RedisSettings
-from pipeline.store import JobStore, Move
 from pipeline.streams import Entry, StreamReader
 from tests.builders import make_inferred, make_job, make_subscriber
 from tests.integration.pipeline.looking import entries_of, pending_of

@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.catalogue import Catalogue
 from pipeline.clock import SystemClock
-from pipeline.findings import Detection, Findings
 from pipeline.health import HealthBoard
-from pipeline.jobs import Job, JobState
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import JobStore, Move
+from pipeline.models.catalogue import Catalogue
+from pipeline.models.findings import Detection, Findings
+from pipeline.models.rules import Rules
 from pipeline.protocol import (
     DISPATCHER_GROUP,
     POSTPROCESS_GROUP,
@@ -29,8 +31,6 @@ from pipeline.protocol import (
     JobInferred,
     Keyspace,
 )
-from pipeline.rules import Rules
-from pipeline.store import JobStore, Move
 from pipeline.streams import StreamReader
 from postprocess.loop import Postprocess
 from tests.builders import make_inferred, make_job, make_subscriber

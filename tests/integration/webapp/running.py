@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from pipeline.catalogue import Catalogue, ModelEntry
-from pipeline.jobs import Job, JobState
-from pipeline.keys import KeyStore, make_key
+from pipeline.access.keys import KeyStore, make_key
+from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.store import JobStore, Move
+from pipeline.models.catalogue import Catalogue, ModelEntry
 from pipeline.protocol import Keyspace
 from pipeline.settings import load
-from pipeline.store import JobStore, Move
 from tests.unit.webapp.pictures import jpeg
 from webapp.parts import Parts
 from webapp.server import QuietServer, make_server, serve

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 from redis.asyncio import Redis
 
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore
 from tests.integration.webapp.conftest import Look
 from tests.integration.webapp.running import PICTURE, finish, running
 

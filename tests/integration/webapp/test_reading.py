@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.deliveries import Attempt, DeliveryState
-from pipeline.delivery_store import DeliveryStore, Settlement
-from pipeline.jobs import JobState
+from pipeline.deliveries.delivery import Attempt, DeliveryState
+from pipeline.deliveries.store import DeliveryStore, Settlement
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore
 from pipeline.protocol import NOTIFIER_GROUP, Keyspace
-from pipeline.store import JobStore
 from pipeline.streams import StreamReader
 from tests.builders import make_id
 from tests.integration.webapp.running import Webapp, add_key, finish

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.keys import KeyStore
+from pipeline.access.keys import KeyStore
 from pipeline.protocol import Keyspace
 from tests.fakes.webhook_receiver import WebhookReceiver, answering
 from tests.integration.webapp.conftest import Look

@@ -12,13 +12,13 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.blobs import FileBlobs
-from pipeline.catalogue import ModelEntry
-from pipeline.endpoints import Endpoint, EndpointStore
+from pipeline.deliveries.endpoints import Endpoint, EndpointStore
 from pipeline.ids import is_id
-from pipeline.jobs import Job, JobState, PictureFacts, Priority
+from pipeline.jobs.job import Job, JobState, PictureFacts, Priority
+from pipeline.jobs.store import JobStore
+from pipeline.models.catalogue import ModelEntry
+from pipeline.pictures.blobs import FileBlobs
 from pipeline.protocol import InferRequested, Keyspace
-from pipeline.store import JobStore
 from tests.fakes.webhook_receiver import WebhookReceiver, answering
 from tests.integration.webapp.conftest import Look
 from tests.integration.webapp.running import PICTURE, Webapp, publish, running

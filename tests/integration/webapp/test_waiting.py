@@ -10,9 +10,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.jobs.store import JobStore
 from pipeline.protocol import Keyspace
-from pipeline.store import JobStore
 from tests.integration.webapp.conftest import Look
 from tests.integration.webapp.raw_http import connected
 from tests.integration.webapp.running import PICTURE, Webapp, finish, running

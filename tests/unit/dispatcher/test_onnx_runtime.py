@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dispatcher.card import Layout, ResizeMode
+from dispatcher.cards.card import Layout, ResizeMode
 from dispatcher.onnx_runtime import OnnxRuntime
 from dispatcher.runtime import RuntimeOptions, TensorSpec, checked_outputs
 from pipeline.errors import ContractBroken, InvalidSettings, ModelFault

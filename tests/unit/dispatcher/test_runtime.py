@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.card import Layout, ModelCard, ResizeMode
+from dispatcher.cards.card import Layout, ModelCard, ResizeMode
 from dispatcher.onnx_runtime import OnnxRuntime
 from dispatcher.runtime import (
     ModelDescription,
@@ -125,7 +125,9 @@ def test_a_runtime_is_made_by_word_or_by_path() -> None:
     assert isinstance(create_runtime("dispatcher.onnx_runtime:OnnxRuntime", options), OnnxRuntime)
 
 
-@pytest.mark.parametrize("name", ["", "cuda", "no.such.module:Class", "dispatcher.card:Absent"])
+@pytest.mark.parametrize(
+    "name", ["", "cuda", "no.such.module:Class", "dispatcher.cards.card:Absent"]
+)
 def test_an_unknown_runtime_is_refused(name: str) -> None:
     """A word that is not known, a module that is absent and a class that is absent are refused."""
     with pytest.raises(InvalidSettings, match="runtime"):

@@ -10,8 +10,15 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto
 
-from dispatcher.card import DecoderKind, Layout, ModelCard, ResizeMode, RuntimeKind, YoloDecoder
-from dispatcher.card_file import read_card
+from dispatcher.cards.card import (
+    DecoderKind,
+    Layout,
+    ModelCard,
+    ResizeMode,
+    RuntimeKind,
+    YoloDecoder,
+)
+from dispatcher.cards.file import read_card
 from gw.__main__ import cli
 from gw.model_guess import guess
 from gw.model_init import draft_card, model_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from notifier.announcement import announcement
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 from tests.builders import make_job, make_subscriber
 
 

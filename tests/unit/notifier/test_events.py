@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from notifier.events import event_body, utc_timestamp
 from pipeline.errors import ContractBroken
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
 
 FINISHED_UNIX_MS = 1767225600123
 FACTS = {"job_id": "job_1", "model": "yolo", "reference": "工位 3", "metadata": {"b": 1, "a": [2]}}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from notifier.signing import TOLERANCE_S, VerificationFailed, sign, verify
+from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import InvalidRequest
-from pipeline.signing_secret import SigningSecret
 
 # The vector that the libraries of the specification share.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

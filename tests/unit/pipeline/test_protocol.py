@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import MalformedMessage
-from pipeline.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
+from pipeline.models.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
 from pipeline.protocol import DeliveryDue, InferRequested, JobInferred, Keyspace
 from tests.builders import make_inferred, make_job
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.findings import Detection, Findings
-from pipeline.rules import Rules
+from pipeline.models.findings import Detection, Findings
+from pipeline.models.rules import Rules
 from postprocess.document import result_document
 from postprocess.judgement import judge
 from tests.builders import make_inferred, make_job, make_provenance

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from pipeline.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
-from pipeline.rules import Region, Rules
+from pipeline.models.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
+from pipeline.models.rules import Region, Rules
 from postprocess.judgement import Judgement, judge
 
 LABELS = ("head", "helmet", "vest")

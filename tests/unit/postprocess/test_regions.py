@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.rules import Region
+from pipeline.models.rules import Region
 from postprocess.regions import Box, Point, contains, corners_px, holds, overlaps
 
 SQUARE: list[Point] = [(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)]

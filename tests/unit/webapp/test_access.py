@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.access.keys import make_key, proves
 from pipeline.errors import AccessDenied
-from pipeline.keys import make_key, proves
 from webapp.access import bearer_token
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.catalogue import ModelEntry
 from pipeline.errors import InvalidPicture
-from pipeline.jobs import JobState
+from pipeline.jobs.job import JobState
+from pipeline.models.catalogue import ModelEntry
 from tests.unit.webapp.pictures import png
 from webapp.admission import DrainRate, choose_version, full, picture_facts, retry_after_s
 from webapp.refusals import ModelNotReady, UnknownModel, UnknownVersion

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.catalogue import ModelEntry
 from pipeline.health import Heartbeat
+from pipeline.models.catalogue import ModelEntry
 from webapp.monitor import Sample, not_ready_reasons
 
 NOW_MS = 50_000.0

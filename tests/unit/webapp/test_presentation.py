@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.catalogue import ModelEntry
-from pipeline.deliveries import Attempt, Delivery, DeliveryState
-from pipeline.jobs import JobState
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.jobs.job import JobState
+from pipeline.models.catalogue import ModelEntry
 from tests.builders import make_job, make_subscriber
 from webapp import schemas
 from webapp.presentation import (

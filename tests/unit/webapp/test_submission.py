@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from egress.policy import EgressPolicy
 from pipeline.errors import CallerError
-from pipeline.jobs import Priority
+from pipeline.jobs.job import Priority
 from webapp.refusals import InvalidField, RefusedTarget
 from webapp.submission import Submission, parse_submission
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dispatcher.card import InputSpec, ResizeMode
+from dispatcher.cards.card import InputSpec, ResizeMode
 from dispatcher.decoders import NamedOutput
-from dispatcher.geometry import Placement, plan
+from dispatcher.pictures.geometry import Placement, plan
 
 
 def letterboxed(picture_size_px: tuple[int, int] = (1280, 640), side_px: int = 640) -> Placement:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.card import ClassificationDecoder
+from dispatcher.cards.card import ClassificationDecoder
 from dispatcher.decoders import reduce_outputs
 from pipeline.errors import ModelFault
-from pipeline.findings import ClassScore
+from pipeline.models.findings import ClassScore
 from tests.unit.dispatcher.decoders.frames import single, stretched
 
 PLACEMENT = stretched(8, 8)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 
-from dispatcher.card import DbnetDecoder
+from dispatcher.cards.card import DbnetDecoder
 from dispatcher.decoders import reduce_outputs
 from dispatcher.decoders.dbnet import RotatedRect, clockwise, unclipped
-from dispatcher.geometry import Placement
+from dispatcher.pictures.geometry import Placement
 from pipeline.errors import ModelFault
-from pipeline.findings import TextRegion
+from pipeline.models.findings import TextRegion
 from tests.unit.dispatcher.decoders.frames import single, stretched
 
 #: No growth, no dilation: what is in the map is what comes out.

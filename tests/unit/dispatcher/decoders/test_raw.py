@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from dispatcher.card import RawDecoder
+from dispatcher.cards.card import RawDecoder
 from dispatcher.decoders import NamedOutput, reduce_outputs
 from pipeline.errors import ModelFault
-from pipeline.findings import NamedTensor
+from pipeline.models.findings import NamedTensor
 from tests.unit.dispatcher.decoders.frames import single, stretched
 
 PLACEMENT = stretched(8, 8)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 
-from dispatcher.card import YoloDecoder
+from dispatcher.cards.card import YoloDecoder
 from dispatcher.decoders import reduce_outputs
-from dispatcher.geometry import Placement
+from dispatcher.pictures.geometry import Placement
 from pipeline.errors import ModelFault
-from pipeline.findings import Detection
+from pipeline.models.findings import Detection
 from tests.unit.dispatcher.decoders.frames import letterboxed, single, stretched
 
 #: Where input and picture are the same 640 pixels square.

@@ -18,7 +18,7 @@ from gw.demo.pictures import (
     shipped_pictures,
 )
 from pipeline.errors import InvalidSettings
-from pipeline.picture_header import read_picture_header
+from pipeline.pictures.header import read_picture_header
 
 
 def test_the_shipped_pictures_are_real_and_differ() -> None:

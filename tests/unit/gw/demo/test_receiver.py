@@ -9,7 +9,7 @@ import pytest
 from gw.demo.receiver import Ledger
 from notifier.events import event_body
 from notifier.signing import sign
-from pipeline.signing_secret import SigningSecret
+from pipeline.deliveries.signing_secret import SigningSecret
 
 SECRET = SigningSecret.generate()
 

@@ -1,0 +1,1 @@
+"""Models on this box: found, taken, tried, offered, loaded and retired."""

@@ -1,0 +1,1 @@
+"""What the device does next: pure decisions, and the state they are made on."""

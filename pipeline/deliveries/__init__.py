@@ -1,0 +1,1 @@
+"""Deliveries: one announcement of one event to one endpoint, and all about endpoints."""

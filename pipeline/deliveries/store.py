@@ -1,0 +1,134 @@
+"""The delivery store: reading deliveries, recording attempts, releasing what is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from redis.asyncio import Redis
+
+from pipeline.connection import load_script, redis_errors
+from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.errors import MalformedMessage
+from pipeline.protocol import JOB_RETENTION_MS, NOTIFIER_GROUP, DeliveryDue, Keyspace
+from pipeline.streams import Entry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What came of one claimed delivery.
+
+    *attempt* None is a postponement: nothing was tried. *due_unix_ms* is when to try again, for
+    ``pending``.
+    """
+
+    delivery_id: str
+    job_id: str
+    entry: Entry
+    state: DeliveryState
+    attempt: Attempt | None = None
+    due_unix_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """How many deliveries were released, and when the next one is due (Unix ms, None for none)."""
+
+    released: int
+    next_due_unix_ms: int | None
+
+
+class DeliveryStore:
+    """Deliveries in Redis. Every method raises Unavailable while Redis is away."""
+
+    def __init__(
+        self, redis: Redis, keys: Keyspace, *, retention_ms: int = JOB_RETENTION_MS
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._retention_ms = retention_ms
+        self._record_attempt = load_script(redis, "record_attempt")
+        self._release_due = load_script(redis, "release_due")
+
+    async def get_many(self, delivery_ids: Sequence[str]) -> list[Delivery | None]:
+        """Give the records in one round trip; None where retention has ended."""
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for delivery_id in delivery_ids:
+                    pipe.hgetall(self._keys.delivery(delivery_id))
+                records = await pipe.execute()
+        return [
+            _readable(delivery_id, fields)
+            for delivery_id, fields in zip(delivery_ids, records, strict=True)
+        ]
+
+    async def attempts(self, delivery_id: str) -> list[Attempt]:
+        """Give the attempts of a delivery, oldest first."""
+        with redis_errors():
+            texts = cast(
+                list[str], await self._redis.lrange(self._keys.attempts(delivery_id), 0, -1)
+            )
+        return [Attempt.from_json_text(text) for text in texts]
+
+    async def settle(self, settlements: Sequence[Settlement], *, now_unix_ms: int) -> list[bool]:
+        """Write what came of claimed deliveries and settle their entries, in one round trip.
+
+        The records of what is to be tried again live on past that attempt.
+        False means that another notifier had settled the entry first.
+        """
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for each in settlements:
+                    await self._record_attempt(
+                        keys=[
+                            self._keys.delivery(each.delivery_id),
+                            self._keys.attempts(each.delivery_id),
+                            self._keys.deliveries,
+                            self._keys.delivery_schedule,
+                            self._keys.job(each.job_id),
+                        ],
+                        args=[
+                            NOTIFIER_GROUP,
+                            each.entry.entry_id,
+                            each.delivery_id,
+                            each.state,
+                            "" if each.due_unix_ms is None else each.due_unix_ms,
+                            each.attempt.to_json_text() if each.attempt else "",
+                            self._keep_ms(each, now_unix_ms),
+                        ],
+                        client=pipe,
+                    )
+                answers = await pipe.execute()
+        return [answer == 1 for answer in answers]
+
+    def _keep_ms(self, settlement: Settlement, now_unix_ms: int) -> int:
+        if settlement.due_unix_ms is None:
+            return 0
+        return max(settlement.due_unix_ms - now_unix_ms, 0) + self._retention_ms
+
+    async def release_due(self, *, now_unix_ms: int, limit: int) -> Release:
+        """Put at most *limit* due deliveries back into the stream."""
+        with redis_errors():
+            released, next_due = await self._release_due(
+                keys=[self._keys.delivery_schedule, self._keys.deliveries],
+                args=[now_unix_ms, limit, DeliveryDue.KIND],
+            )
+        return Release(
+            released=int(released),
+            next_due_unix_ms=int(float(next_due)) if next_due else None,
+        )
+
+
+def _readable(delivery_id: str, fields: Mapping[str, str]) -> Delivery | None:
+    """Parse a record; one that nobody can read is as good as none, and must not stop the others."""
+    if not fields:
+        return None
+    try:
+        return Delivery.from_fields(delivery_id, fields)
+    except MalformedMessage as exc:
+        log.error("record.unreadable", extra={"delivery_id": delivery_id, "reason": str(exc)})
+        return None

@@ -1,0 +1,1 @@
+"""Jobs: their states and records, how they are accepted, wait, move and end."""

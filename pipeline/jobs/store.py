@@ -1,0 +1,276 @@
+"""The job store: accepting, starting, moving and reading jobs, each in one atomic script.
+
+This is the only door through which a job's state changes. Deliveries' own steps are in
+``pipeline/deliveries/store.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+from pipeline.connection import load_script, redis_errors
+from pipeline.deliveries.delivery import Delivery
+from pipeline.errors import MalformedMessage
+from pipeline.jobs.job import Job, JobState, check_transition
+from pipeline.protocol import (
+    DISPATCHER_GROUP,
+    JOB_RETENTION_MS,
+    DeliveryDue,
+    InferRequested,
+    JobInferred,
+    Keyspace,
+)
+from pipeline.streams import Entry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """Whether jobs were accepted, and how many wait now."""
+
+    accepted: bool
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One step of one job.
+
+    *job* is the record as the mover knows it: its state and attempt fence the move. *causes* is
+    the claimed entry that this step settles, with its consumer *group*; *announces* what the next
+    hop is told, in *stream*.
+    """
+
+    job: Job
+    to: JobState
+    expected: frozenset[JobState] = frozenset()
+    alone: bool = False
+    finished_unix_ms: int = 0
+    result: str = ""
+    reason_code: str = ""
+    reason: str = ""
+    cause: Entry | None = None
+    group: str = ""
+    announces: InferRequested | JobInferred | None = None
+    stream: str = ""
+
+
+@dataclass(slots=True)
+class _Keys:
+    """The KEYS of a script under construction: each key once, by its Lua index."""
+
+    _indices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._indices)
+
+    def index(self, name: str) -> int:
+        return self._indices.setdefault(name, len(self._indices) + 1)
+
+
+class JobStore:
+    """Jobs in Redis. Every method raises Unavailable while Redis is away."""
+
+    def __init__(
+        self, redis: Redis, keys: Keyspace, *, retention_ms: int = JOB_RETENTION_MS
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._retention_ms = retention_ms
+        self._accept_jobs = load_script(redis, "accept_jobs")
+        self._start_jobs = load_script(redis, "start_jobs")
+        self._move_jobs = load_script(redis, "move_jobs")
+
+    async def accept(self, jobs: Sequence[Job], *, waiting_max: int) -> Admission:
+        """Store *jobs* and announce them to the dispatcher: all of them, or none past the limit."""
+        names = [self._keys.counts, self._keys.deadlines]
+        documents = []
+        for job in jobs:
+            names += [self._keys.job(job.job_id), self._keys.infer(job.model, job.priority)]
+            documents.append(
+                {
+                    "id": job.job_id,
+                    "deadline": str(job.deadline_unix_ms) if job.deadline_unix_ms else "",
+                    "record": _flat(job.to_fields()),
+                    "message": _flat(InferRequested(job_id=job.job_id).to_fields()),
+                }
+            )
+        with redis_errors():
+            accepted, waiting = await self._accept_jobs(
+                keys=names, args=[waiting_max, _json(documents)]
+            )
+        return Admission(accepted=bool(accepted), waiting=int(waiting))
+
+    async def start(
+        self, claims: Sequence[tuple[Entry, InferRequested]], *, now_unix_ms: int
+    ) -> list[Job | None]:
+        """Move claimed jobs to running and give their records, with the new attempt.
+
+        None where the job has ended, was withdrawn, or is gone: its entry is settled.
+        """
+        names = [self._keys.counts]
+        args: list[str] = [DISPATCHER_GROUP, str(now_unix_ms)]
+        for entry, message in claims:
+            names += [self._keys.job(message.job_id), entry.stream]
+            args.append(entry.entry_id)
+        with redis_errors():
+            records = await self._start_jobs(keys=names, args=args)
+        return [
+            _readable(message.job_id, _pairs(record))
+            for (_, message), record in zip(claims, records, strict=True)
+        ]
+
+    async def move(self, moves: Sequence[Move]) -> list[bool]:
+        """Carry out *moves*; tell for each whether it happened.
+
+        False means that another mover was first: the late one's work is void. Raises
+        IllegalTransition, before anything is written, for a step that the table does not have.
+        """
+        keys = _Keys()
+        for name in (self._keys.counts, self._keys.deadlines, self._keys.deliveries):
+            keys.index(name)
+        documents = [self._document(move, keys) for move in moves]
+        with redis_errors():
+            answers = await self._move_jobs(
+                keys=keys.names,
+                args=[self._keys.ended_channel, self._retention_ms, _json(documents)],
+            )
+        return [answer == 1 for answer in answers]
+
+    async def get(self, job_id: str) -> Job | None:
+        """Give the record, or None when there is no such job."""
+        with redis_errors():
+            fields = cast(dict[str, str], await self._redis.hgetall(self._keys.job(job_id)))
+        return _readable(job_id, fields)
+
+    async def get_many(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Give the records in one round trip."""
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hgetall(self._keys.job(job_id))
+                records = await pipe.execute()
+        return [_readable(job_id, fields) for job_id, fields in zip(job_ids, records, strict=True)]
+
+    async def absent(self, job_ids: Sequence[str]) -> set[str]:
+        """Give those of *job_ids* that have no record at all.
+
+        Asked before anything is removed for want of a job: a record that only cannot be read here,
+        as after a step back to an older version, still has its picture and its deadline.
+        """
+        with redis_errors():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.exists(self._keys.job(job_id))
+                answers = await pipe.execute()
+        return {job_id for job_id, there in zip(job_ids, answers, strict=True) if not there}
+
+    async def counts(self) -> dict[JobState, int]:
+        """Give how many jobs are in each live state, and how many ever ended in each other."""
+        with redis_errors():
+            fields = cast(dict[str, str], await self._redis.hgetall(self._keys.counts))
+        return {state: int(fields.get(state, 0)) for state in JobState}
+
+    async def past_deadline(self, *, now_unix_ms: int, limit: int) -> list[str]:
+        """List live jobs whose deadline has passed, most overdue first."""
+        with redis_errors():
+            ids = await self._redis.zrangebyscore(
+                self._keys.deadlines, "-inf", now_unix_ms, start=0, num=limit
+            )
+        return cast(list[str], ids)
+
+    async def forget_deadline(self, job_id: str) -> None:
+        """Drop the deadline of a job whose record is gone."""
+        with redis_errors():
+            await self._redis.zrem(self._keys.deadlines, job_id)
+
+    def _document(self, move: Move, keys: _Keys) -> dict[str, Any]:
+        expected = move.expected or frozenset({move.job.state})
+        for old in expected:
+            check_transition(old, move.to)
+        written = {
+            "alone": "1" if move.alone else "",
+            "finished_unix_ms": str(move.finished_unix_ms) if move.finished_unix_ms else "",
+            "result": move.result,
+            "reason_code": move.reason_code,
+            "reason": move.reason,
+        }
+        changes = {name: value for name, value in written.items() if value}
+        if move.to is JobState.QUEUED:
+            # Handed back in order: whatever follows is not this start's doing.
+            changes["alone"] = ""
+        document: dict[str, Any] = {
+            "id": move.job.job_id,
+            "record": keys.index(self._keys.job(move.job.job_id)),
+            "expected": dict.fromkeys(expected, True),
+            "attempt": str(move.job.attempt) if move.job.state is JobState.RUNNING else "",
+            "to": move.to,
+            "set": _flat(changes),
+            "terminal": move.to.is_terminal,
+            "deliveries": self._deliveries(move, keys) if move.to.is_terminal else [],
+        }
+        if move.cause is not None:
+            document["ack"] = {
+                "stream": keys.index(move.cause.stream),
+                "group": move.group,
+                "entry": move.cause.entry_id,
+            }
+        if move.announces is not None:
+            document["add"] = {
+                "stream": keys.index(move.stream),
+                "message": _flat(move.announces.to_fields()),
+            }
+        return document
+
+    def _deliveries(self, move: Move, keys: _Keys) -> list[dict[str, Any]]:
+        documents = []
+        for subscriber in move.job.subscribers:
+            delivery = Delivery(
+                delivery_id=subscriber.delivery_id,
+                job_id=move.job.job_id,
+                endpoint_id=subscriber.endpoint_id,
+                url=subscriber.url,
+                secret=subscriber.secret,
+            )
+            documents.append(
+                {
+                    "key": keys.index(self._keys.delivery(delivery.delivery_id)),
+                    "id": delivery.delivery_id,
+                    "record": _flat(delivery.to_fields()),
+                    "message": _flat(DeliveryDue(delivery_id=delivery.delivery_id).to_fields()),
+                }
+            )
+        return documents
+
+
+def _readable(job_id: str, fields: Mapping[str, str]) -> Job | None:
+    """Parse a record; one that nobody can read is as good as none, and must not stop the others."""
+    if not fields:
+        return None
+    try:
+        return Job.from_fields(job_id, fields)
+    except MalformedMessage as exc:
+        log.error("record.unreadable", extra={"job_id": job_id, "reason": str(exc)})
+        return None
+
+
+def _flat(fields: dict[str, str]) -> list[str]:
+    return [item for pair in fields.items() for item in pair]
+
+
+def _json(documents: list[dict[str, Any]]) -> str:
+    # Not as ASCII: Lua's decoder refuses the escape of a lone surrogate, which a caller's text may
+    # hold. Sent as text the client replaces it.
+    return json.dumps(documents, ensure_ascii=False)
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,1 @@
+"""Models and devices as the services tell each other of them."""

@@ -1,0 +1,1 @@
+"""Pictures: where they lie, and what their first bytes say."""

@@ -44,9 +44,14 @@ def fill_locked(target: int, value: int, size_bytes: int) -> None:
 
 
 class Timeline:
-    """When the one NPU is free: work of several streams runs one after another."""
+    """When the one NPU is free: work of several streams runs one after another.
 
-    def __init__(self) -> None:
+    With *file* each run adds a line to it: when it begins and ends, in seconds of the monotonic
+    clock.
+    """
+
+    def __init__(self, file: str = "") -> None:
+        self._file = file
         self._lock = threading.Lock()
         self._free_at_s = 0.0
         self.busy_s = 0.0
@@ -54,6 +59,10 @@ class Timeline:
     def reserve(self, duration_s: float, *, not_before_s: float) -> float:
         """Take the next *duration_s* of the NPU, and give the moment it ends."""
         with self._lock:
-            self._free_at_s = max(self._free_at_s, not_before_s) + duration_s
+            begins_s = max(self._free_at_s, not_before_s)
+            self._free_at_s = begins_s + duration_s
             self.busy_s += duration_s
+            if self._file:
+                with open(self._file, "a", encoding="ascii") as file:
+                    file.write(f"{begins_s:.6f} {self._free_at_s:.6f}\n")
             return self._free_at_s

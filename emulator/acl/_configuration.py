@@ -79,9 +79,11 @@ class Configuration:
     process_folder: str = ""
     sticky_stream_errors: bool = False
     time_scale: float = 1.0
+    timeline_file: str = ""
     himpi_channels: bool = False
     environment_root: str = ""
     health: str = "OK"
+    temperature_c: float = 53.0
     dcmi_error: int = 0
     exit_code: int = 70
     faults: tuple[FaultSpec, ...] = ()

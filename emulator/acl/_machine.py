@@ -51,7 +51,7 @@ class Machine:
             split=configuration.run_mode == 1,
         )
         self.faults = Faults(configuration.faults)
-        self.timeline = Timeline()
+        self.timeline = Timeline(configuration.timeline_file)
         self.contexts = Contexts()
         self.mailboxes = Mailboxes()
         self.life = Life()

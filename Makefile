@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check fmt unit bench lock docs clean
+.PHONY: help install demo test test-containers images bundle check fmt unit bench lock docs clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,8 +21,18 @@ install: $(STAMP) ## Set up .venv from the lock
 demo: $(STAMP) ## Real pictures through every service, back as signed webhooks
 	$(BIN)/gw demo
 
+# Most tests wait for processes and deadlines more than they compute. A file stays with one worker.
 test: $(STAMP) ## All tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+
+test-containers: $(STAMP) ## Images, and the stack in containers: root and Docker (or dockerd and debootstrap)
+	GW_CONTAINER_TESTS=1 $(BIN)/python -m pytest tests/containers
+
+images: $(STAMP) ## Build the images, labelled and tagged
+	COMPOSE=$(BIN)/docker-compose deploy/build.sh
+
+bundle: $(STAMP) ## Pack images and installer for a machine without internet
+	COMPOSE=$(BIN)/docker-compose deploy/bundle.sh
 
 unit: $(STAMP) ## Unit and architecture tests only
 	$(BIN)/python -m pytest tests/unit tests/architecture
@@ -51,7 +61,7 @@ lock: $(STAMP) ## Resolve the lock anew and export one requirements file per ser
 
 .PHONY: requirements
 requirements:
-	for service in webapp dispatcher postprocess notifier; do \
+	for service in webapp dispatcher onnx postprocess notifier operations; do \
 		$(LOCK) --extra $$service -c requirements/lock.txt -o requirements/$$service.txt; \
 	done
 	$(LOCK) --extra dev -c requirements/lock.txt -o requirements/dev.txt

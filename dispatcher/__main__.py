@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import uvloop
+
 from dispatcher.claims import Claims
 from dispatcher.device.link import Device, DeviceConfig
-from dispatcher.device.state import DevicePhase
 from dispatcher.dispatch import Dispatch
 from dispatcher.finishing import Finisher
 from dispatcher.intake import Intake
+from dispatcher.leftovers import Leftovers
+from dispatcher.models.commanding import Commanding
+from dispatcher.models.lifecycle import Lifecycle
+from dispatcher.models.publishing import Publisher
 from dispatcher.models.shelf import Shelf
-from dispatcher.models.stocking import keep_published, stock
+from dispatcher.pictures.previews import Previewer
 from dispatcher.preparing import Preparer
+from dispatcher.recounting import Recounter
+from dispatcher.reducing import Reducer
 from dispatcher.runtime import RuntimeOptions
 from dispatcher.settings import DispatcherSettings
+from dispatcher.starting import Starting
 from dispatcher.sweeping import Sweeper
-from pipeline.clock import SystemClock
+from pipeline.clock import Clock, SystemClock
 from pipeline.connection import connect
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
+from pipeline.jobs.infer_queue import InferQueue
+from pipeline.jobs.kept import KEPT_FOLDER, Disposal, KeptPictures
+from pipeline.jobs.loads import LoadStore
 from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import run_service
 from pipeline.models.catalogue import Catalogue
+from pipeline.models.commands import ModelCommands
+from pipeline.models.devices import DeviceBoard
+from pipeline.models.learned_costs import CostBook
 from pipeline.pictures.blobs import PICTURES_FOLDER, FileBlobs
 from pipeline.protocol import DISPATCHER_GROUP, Keyspace
 from pipeline.streams import StreamReader
@@ -35,38 +50,29 @@ log = logging.getLogger(__name__)
 #: The share of the shared memory that model outputs get.
 _OUTPUT_SHARE = 4
 
+#: As of any service that died: it is started again.
+_EXIT_STUCK = 1
+
 
 async def serve(settings: DispatcherSettings, stop: asyncio.Event) -> None:
     """Run the service until *stop* is set."""
     device = Device(_device_config(settings))
+    lifecycle = Lifecycle(settings, device, SystemClock())
+    starting = Starting(settings, device, lifecycle.stock)
     try:
-        shelf = await _stocked(device, settings, stop)
-        if shelf is None:
+        if await starting.run(stop) is None:
             return
-        with ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode") as threads:
-            await _dispatch(settings, device, shelf, threads, stop)
+        threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        try:
+            await _dispatch(starting, lifecycle, threads, stop)
+        finally:
+            threads.shutdown(wait=not starting.decoding.is_stuck, cancel_futures=True)
     finally:
         await device.stop()
-
-
-async def _stocked(
-    device: Device, settings: DispatcherSettings, stop: asyncio.Event
-) -> Shelf | None:
-    """Start the device and stock the shelf, which may take minutes; None if stopped meanwhile."""
-
-    async def start() -> Shelf:
-        await device.start()
-        return await stock(device, settings)
-
-    starting = asyncio.create_task(start(), name="start")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    try:
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return await starting if starting.done() else None
-    finally:
-        starting.cancel()
-        stopping.cancel()
-        await asyncio.wait({starting, stopping})
+        if starting.decoding.is_stuck:
+            # Python would wait for the thread at its end, for ever.
+            log.error("service.given_up", extra={"reason": starting.decoding.reason})
+            os._exit(_EXIT_STUCK)
 
 
 def _device_config(settings: DispatcherSettings) -> DeviceConfig:
@@ -78,17 +84,15 @@ def _device_config(settings: DispatcherSettings) -> DeviceConfig:
         ),
         input_bytes=shared_bytes - shared_bytes // _OUTPUT_SHARE,
         output_bytes=shared_bytes // _OUTPUT_SHARE,
+        busy_window_s=settings.device.busy_window_s,
     )
 
 
 async def _dispatch(
-    settings: DispatcherSettings,
-    device: Device,
-    shelf: Shelf,
-    threads: ThreadPoolExecutor,
-    stop: asyncio.Event,
+    started: Starting, lifecycle: Lifecycle, threads: ThreadPoolExecutor, stop: asyncio.Event
 ) -> None:
     """Run all parts until *stop* is set and everything that was claimed is settled."""
+    settings = started.settings
     service = settings.service
     redis = connect(service.redis, block_s=BLOCK_MS / 1000)
     keys = Keyspace(service.redis.prefix)
@@ -100,26 +104,43 @@ async def _dispatch(
         consumer=service.instance,
         lease_ms=int(settings.lease_s * 1000),
     )
-    parts = _parts(settings, device, shelf, threads, store, reader)
+    queue = InferQueue(redis, keys, reader)
+    parts = _parts(started, lifecycle, threads, store, queue)
     settled = asyncio.Event()
     async with redis, asyncio.TaskGroup() as tasks:
         tasks.create_task(
             keep_beating(
-                HealthBoard(redis, keys),
+                HealthBoard(redis, keys, file=service.heartbeat_file),
                 SystemClock(),
                 stop,
                 service="dispatcher",
                 instance=service.instance,
-                reason=lambda: _why_not_ready(device, shelf),
+                reason=lambda: _why_not_ready(started, lifecycle.shelf),
             ),
             name="heartbeat",
         )
-        tasks.create_task(keep_published(Catalogue(redis, keys), shelf, stop), name="publish")
+        tasks.create_task(
+            started.watch.keep_publishing(DeviceBoard(redis, keys), stop), name="publish-device"
+        )
+        tasks.create_task(started.watch.keep_watching(stop), name="watch-device")
+        tasks.create_task(started.decoding.keep_watching(stop, settled), name="watch-decoding")
+        models = _Models(
+            lifecycle=lifecycle,
+            parts=parts,
+            threads=threads,
+            queue=queue,
+            catalogue=Catalogue(redis, keys, instance=service.instance),
+            commands=ModelCommands(redis, keys),
+            book=CostBook(redis, keys),
+        )
+        models.tend(tasks, started, stop)
         tasks.create_task(parts.claims.keep_renewing(reader, settled), name="renew-leases")
         tasks.create_task(parts.sweeper.keep_expiring(stop), name="expire")
         tasks.create_task(parts.sweeper.keep_removing_orphans(stop), name="remove-orphans")
+        recounter = _recounter(settings, store, LoadStore(redis, keys))
+        tasks.create_task(recounter.keep_recounting(stop), name="recount")
         tasks.create_task(parts.dispatch.keep_expiring(stop), name="expire-ready")
-        finishing = tasks.create_task(parts.finisher.run(threads), name="finish")
+        finishing = tasks.create_task(parts.finisher.run(), name="finish")
         intaking = tasks.create_task(parts.intake.run(stop), name="intake")
         await parts.dispatch.run(intaking)
         await parts.finisher.drained()
@@ -139,41 +160,48 @@ class _Parts:
 
 
 def _parts(
-    settings: DispatcherSettings,
-    device: Device,
-    shelf: Shelf,
+    started: Starting,
+    lifecycle: Lifecycle,
     threads: ThreadPoolExecutor,
     store: JobStore,
-    reader: StreamReader,
+    queue: InferQueue,
 ) -> _Parts:
+    settings, device = started.settings, started.device
     service = settings.service
     keys = Keyspace(service.redis.prefix)
     clock = SystemClock()
     blobs = FileBlobs(service.data_dir / PICTURES_FOLDER)
     claims = Claims()
-    finisher = Finisher(store=store, keys=keys, claims=claims, blobs=blobs, clock=clock)
+    kept = KeptPictures(service.data_dir / KEPT_FOLDER)
+    disposal = Disposal(blobs, kept, clock)
+    previewer = _previewer(settings, blobs, kept, clock)
+    reducer = Reducer(kept=kept, clock=clock, retention_s=settings.outputs_retention_s)
+    finisher = Finisher(
+        store=store,
+        keys=keys,
+        claims=claims,
+        disposal=disposal,
+        previewer=previewer,
+        clock=clock,
+    )
     dispatch = Dispatch(
         settings=settings,
         device=device,
-        device_name=f"{'cpu' if settings.runtime == 'onnx' else 'npu'}:0",
-        shelf=shelf,
+        gate=started.gate,
+        device_name=started.device_name,
         finisher=finisher,
         threads=threads,
         clock=clock,
+        reduce=reducer.reduce,
+        cost=lifecycle.learned.cost_of,
+        ended=lifecycle.takeover.note_batch,
     )
-    preparer = Preparer(
-        blobs=blobs,
-        arena=device.inputs,
-        threads=threads,
-        clock=clock,
-        max_pixels=settings.picture_max_pixels,
-    )
+    preparer = _preparer(started, blobs, threads, clock)
     intake = Intake(
         settings=settings,
-        keys=keys,
-        reader=reader,
+        queue=queue,
         store=store,
-        shelf=shelf,
+        shelf=lifecycle.shelf,
         claims=claims,
         preparer=preparer,
         finisher=finisher,
@@ -181,22 +209,108 @@ def _parts(
         offer=dispatch.offer,
         ready=lambda: dispatch.ready,
     )
+    dispatch.rescue = intake.rescue
     return _Parts(
         claims=claims,
         intake=intake,
         dispatch=dispatch,
         finisher=finisher,
-        sweeper=Sweeper(store=store, blobs=blobs, clock=clock),
+        sweeper=Sweeper(store=store, blobs=blobs, disposal=disposal, clock=clock),
     )
 
 
-def _why_not_ready(device: Device, shelf: Shelf) -> str:
-    if device.state.phase is not DevicePhase.READY:
-        return f"the device is {device.state.phase}: {device.state.reason}"
-    if not shelf.names:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Models:
+    """What sees models in and out beside the jobs."""
+
+    lifecycle: Lifecycle
+    parts: _Parts
+    threads: ThreadPoolExecutor
+    queue: InferQueue
+    catalogue: Catalogue
+    commands: ModelCommands
+    book: CostBook
+
+    def tend(self, tasks: asyncio.TaskGroup, started: Starting, stop: asyncio.Event) -> None:
+        """Start the tasks that do so, until *stop* is set."""
+        settings, dispatch = started.settings, self.parts.dispatch
+        lifecycle, instance = self.lifecycle, settings.service.instance
+        publisher = Publisher(
+            takeover=lifecycle.takeover,
+            dispatch=dispatch,
+            catalogue=self.catalogue,
+            queue=self.queue,
+            instance=instance,
+            device_name=started.device_name,
+        )
+        commanding = Commanding(
+            commands=self.commands,
+            lifecycle=lifecycle,
+            dispatch=dispatch,
+            publish=publisher.publish,
+            threads=self.threads,
+            clock=SystemClock(),
+            instance=instance,
+            is_explicit=settings.lifecycle.watch == "explicit",
+        )
+        leftovers = Leftovers(
+            catalogue=self.catalogue,
+            queue=self.queue,
+            shelf=lifecycle.shelf,
+            intake=self.parts.intake,
+            grace_s=settings.lifecycle.removed_grace_s,
+        )
+        learned = lifecycle.learned.keep_written(self.book, dispatch.occupancy, stop)
+        tasks.create_task(publisher.keep_published(stop), name="publish")
+        tasks.create_task(lifecycle.run(dispatch, self.threads, stop), name="tend-models")
+        tasks.create_task(commanding.run(stop), name="follow-commands")
+        tasks.create_task(leftovers.keep_looking(stop), name="end-leftovers")
+        tasks.create_task(learned, name="write-costs")
+
+
+def _recounter(settings: DispatcherSettings, store: JobStore, loads: LoadStore) -> Recounter:
+    return Recounter(
+        store=store,
+        loads=loads,
+        blobs=FileBlobs(settings.service.data_dir / PICTURES_FOLDER),
+        clock=SystemClock(),
+    )
+
+
+def _previewer(
+    settings: DispatcherSettings, blobs: FileBlobs, kept: KeptPictures, clock: Clock
+) -> Previewer:
+    return Previewer(
+        blobs=blobs,
+        kept=kept,
+        clock=clock,
+        max_pixels=settings.picture_max_pixels,
+        retention_s=settings.service.job_retention_s,
+    )
+
+
+def _preparer(
+    started: Starting, blobs: FileBlobs, threads: ThreadPoolExecutor, clock: Clock
+) -> Preparer:
+    return Preparer(
+        blobs=blobs,
+        arena=started.device.inputs,
+        threads=threads,
+        clock=clock,
+        max_pixels=started.settings.picture_max_pixels,
+        watch=started.decoding,
+    )
+
+
+def _why_not_ready(started: Starting, shelf: Shelf) -> str:
+    if reason := started.gate.reason or started.decoding.reason:
+        return reason
+    if not any(shelf.offered(name) for name in shelf.names):
         return "no model can be used; see gw models list"
     return ""
 
 
 if __name__ == "__main__":
+    # A tenth less CPU per job than asyncio's own loop.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     run_service("dispatcher", DispatcherSettings, serve)

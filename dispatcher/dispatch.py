@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
-from dispatcher.decoders import reduce_outputs
 from dispatcher.device.errors import DeviceLost
+from dispatcher.device.gate import DeviceGate
 from dispatcher.device.isolation import BatchOutcome, ItemOutputs, infer_isolated
 from dispatcher.device.link import Device
-from dispatcher.device.state import DevicePhase
 from dispatcher.finishing import Finisher
-from dispatcher.models.shelf import Shelf, ShelvedModel
-from dispatcher.scheduling.backlog import Backlog, ReadyJob
+from dispatcher.models.loading import Loader, Trial
+from dispatcher.models.shelf import ShelvedModel
+from dispatcher.scheduling.backlog import Backlog, HeldJob, ReadyJob
+from dispatcher.scheduling.estimates import ModelCost
 from dispatcher.scheduling.occupancy import Occupancy
 from dispatcher.scheduling.scheduler import choose
 from dispatcher.scheduling.view import EvictModel, InFlight, LoadModel, RunBatch, Wait
 from dispatcher.settings import DispatcherSettings
 from pipeline.clock import Clock
-from pipeline.errors import DeadlinePassed, GwError, JobFault, ModelFault, Unavailable
+from pipeline.errors import DeadlinePassed, JobFault, ModelFault, Unavailable
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.models.findings import Findings
 from pipeline.protocol import JobInferred, Provenance
@@ -41,12 +41,6 @@ _DEVICE_AWAY_MAX_MS = 10_000.0
 #: How late an expiry may be told.
 _DEADLINE_INTERVAL_S = 0.5
 
-#: A model that cannot be loaded is not tried again before this: a load may cost the device.
-_REFUSAL_MS = 10_000.0
-
-#: As for pictures: what somebody killed from outside is not held against the model.
-_LOSSES_TO_REFUSE = 2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
@@ -59,6 +53,22 @@ class _Batch:
     ended_ms: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEnd:
+    """What became of a batch: the model failed *failures* of *jobs*; *lost*: the device went.
+
+    *made_by* is of the jobs that it did well.
+    """
+
+    model: ShelvedModel
+    jobs: int
+    failures: int
+    lost: bool
+    device_ms: float
+    decode_ms: Sequence[float]
+    made_by: Sequence[Provenance]
+
+
 class Dispatch:
     """Runs ready jobs on one device, in the order that the scheduler chooses."""
 
@@ -67,45 +77,65 @@ class Dispatch:
         *,
         settings: DispatcherSettings,
         device: Device,
+        gate: DeviceGate,
         device_name: str,
-        shelf: Shelf,
         finisher: Finisher,
         threads: Executor,
         clock: Clock,
+        reduce: Callable[[ReadyJob, ItemOutputs], Findings],
+        cost: Callable[[ShelvedModel], ModelCost | None],
+        ended: Callable[[BatchEnd], None],
     ) -> None:
         self._settings = settings
         self._device = device
+        self._gate = gate
         self._device_name = device_name
-        self._shelf = shelf
         self._finisher = finisher
         self._threads = threads
         self._clock = clock
         self._backlog = Backlog()
-        self._occupancy = Occupancy(
-            shelf.models, budget_bytes=settings.device_memory_mb * 1_000_000
-        )
+        self._reduce = reduce
+        self._cost = cost
+        self._on_end = ended
+        #: Takes a job that a model on trial failed, for another to run; False where it may not.
+        self.rescue: Callable[[HeldJob, ShelvedModel], bool] = lambda _held, _model: False
+        self.occupancy = Occupancy(budget_bytes=settings.device_memory_mb * 1_000_000)
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._batches: set[asyncio.Task[None]] = set()
-        self._loading: dict[str, asyncio.Task[None]] = {}
-        self._load_losses: Counter[str] = Counter()
-        # Models that could not be loaded: until when (monotonic ms) they are not tried, and why.
-        self._refusals: dict[str, tuple[float, ModelFault]] = {}
+        self.loader = Loader(
+            device=device,
+            occupancy=self.occupancy,
+            clock=clock,
+            timeout_s=settings.load_timeout_s,
+            spawn=self._spawn,
+            give_up=self._give_up,
+        )
         self._away_since_ms: float | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the device takes work."""
-        return self._device.state.phase is DevicePhase.READY
+        return self._gate.is_open
 
     def offer(self, ready: ReadyJob) -> None:
         """Take a ready job into the backlog."""
-        until_ms, fault = self._refusals.get(ready.model.key, (0.0, None))
-        if fault is not None and self._clock.monotonic_ms() < until_ms:
-            self._fail(ready, fault)
+        self.occupancy.admit(ready.model, self._cost(ready.model))
+        fault = self.loader.refusal(ready.model.key)
+        if fault is not None:
+            self._fail_or_rescue(ready, fault)
         else:
             self._backlog.add(ready)
             self._wake.set()
+
+    async def load(self, model: ShelvedModel, trial: Trial) -> None:
+        """Have *model* on the device and run *trial* there; raises what either of them raises."""
+        self.occupancy.admit(model, self._cost(model))
+        await self.loader.want(model, trial, wake=self._wake.set)
+
+    def holds(self, key: str) -> bool:
+        """Whether jobs of a model wait here, or anything of it is under way at the device."""
+        return self._backlog.count(key) > 0 or self.occupancy.is_busy(key)
 
     async def run(self, intake: asyncio.Task[None]) -> None:
         """Dispatch until the *intake* has ended; then finish what runs and hand back the rest."""
@@ -132,19 +162,22 @@ class Dispatch:
     def _act(self) -> float | None:
         """Do what the scheduler says until it says to wait; give for how long (ms), if it knows."""
         while True:
-            self._occupancy.keep_only(self._device.loaded.keys() | self._loading.keys())
+            self.occupancy.keep_only(self._device.loaded.keys() | self.loader.loading.keys())
             now_ms = self._clock.monotonic_ms()
-            device = self._occupancy.view()
-            match choose(now_ms, self._backlog.view(now_ms, device.costs), device):
+            device = self.occupancy.view()
+            if self._gate.rests(now_ms, in_flight=len(device.in_flight)):
+                return self._gate.rest_left_ms(now_ms)
+            waiting = self._backlog.view(now_ms, device.costs)
+            free_ms = max([now_ms, *(command.ends_ms for command in device.in_flight)])
+            wanted = self.loader.step(free_ms, waiting, device)
+            match wanted or choose(now_ms, waiting, device):
                 # What is sent is noted at once: the next choice must know of it.
                 case RunBatch() as chosen:
                     self._send_batch(self._take(chosen, now_ms))
                 case LoadModel(model=key):
-                    command = self._occupancy.load_sent(key, now_ms)
-                    self._loading[key] = self._spawn(self._load(key, command, now_ms))
+                    self.loader.start(key, now_ms)
                 case EvictModel(model=key):
-                    self._occupancy.dropped(key)
-                    self._spawn(self._evict(key))
+                    self.loader.evict(key)
                 case Wait(until_ms=until_ms):
                     return None if until_ms is None else until_ms - now_ms
 
@@ -152,7 +185,7 @@ class Dispatch:
         now_ms = self._clock.monotonic_ms()
         if self._away_since_ms is None:
             self._away_since_ms = now_ms
-        if now_ms - self._away_since_ms >= _DEVICE_AWAY_MAX_MS:
+        if self._gate.is_out or now_ms - self._away_since_ms >= _DEVICE_AWAY_MAX_MS:
             ready_jobs = self._backlog.drain()
             self._hand_back(ready for ready in ready_jobs if not ready.held.job.alone)
             # One that is tried alone would be blamed for a death if anybody started it again.
@@ -192,10 +225,10 @@ class Dispatch:
 
     def _take(self, batch: RunBatch, now_ms: float) -> _Batch:
         """Take the chosen jobs out of the backlog, without those that are too late by now."""
-        model = self._shelf.models[batch.group.model]
+        model = self.occupancy.models[batch.group.model]
         item_weight = model.item_weight(batch.group.shape)
         weight = model.limits.padded(batch.size) * item_weight
-        ends_ms = self._occupancy.batch_end_ms(model.key, weight, now_ms)
+        ends_ms = self.occupancy.batch_end_ms(model.key, weight, now_ms)
         jobs = []
         for ready in self._backlog.take(batch, now_ms=now_ms, ends_ms=ends_ms):
             if ready.held.job.is_past_deadline(self._clock.unix_ms()):
@@ -206,48 +239,14 @@ class Dispatch:
         weight = model.limits.padded(len(jobs)) * item_weight
         return _Batch(model=model, jobs=jobs, weight=weight, sent_ms=now_ms)
 
-    async def _load(self, key: str, command: InFlight, now_ms: float) -> None:
-        try:
-            await self._device.load(
-                self._shelf.models[key].version, timeout_s=self._settings.load_timeout_s
-            )
-        except Unavailable as exc:
-            log.warning("model.unloaded", extra={"model": key, "reason": str(exc)})
-        except DeviceLost as exc:
-            log.warning("model.unloaded", extra={"model": key, "reason": str(exc)})
-            self._load_losses[key] += 1
-            if self._load_losses[key] >= _LOSSES_TO_REFUSE:
-                self._refuse(key, str(exc))
-        except Exception as exc:
-            self._refuse(key, str(exc))
-        else:
-            load_ms = self._clock.monotonic_ms() - now_ms
-            self._load_losses.pop(key, None)
-            self._occupancy.learn_load(key, load_ms)
-            log.info("model.loaded", extra={"model": key, "load_ms": round(load_ms)})
-        finally:
-            del self._loading[key]
-            self._occupancy.ended(command)
-
-    def _refuse(self, key: str, reason: str) -> None:
-        """Fail the jobs that wait for a model that cannot be loaded, and those soon to come."""
-        log.error("model.refused", extra={"model": key, "reason": reason})
-        fault = ModelFault(f"the model cannot be loaded: {reason}")
-        self._load_losses.pop(key, None)
-        self._refusals[key] = (self._clock.monotonic_ms() + _REFUSAL_MS, fault)
+    def _give_up(self, key: str, fault: ModelFault) -> None:
+        """Fail the jobs that wait for a model that cannot be loaded, or have others run them."""
         for ready in self._backlog.drain(key):
-            self._fail(ready, fault)
-
-    async def _evict(self, key: str) -> None:
-        try:
-            await self._device.unload(key, timeout_s=self._settings.load_timeout_s)
-            log.info("model.evicted", extra={"model": key})
-        except GwError as exc:
-            log.warning("model.unevicted", extra={"model": key, "reason": str(exc)})
+            self._fail_or_rescue(ready, fault)
 
     def _send_batch(self, batch: _Batch) -> None:
         if batch.jobs:
-            command = self._occupancy.batch_sent(batch.model.key, batch.weight, batch.sent_ms)
+            command = self.occupancy.batch_sent(batch.model.key, batch.weight, batch.sent_ms)
             task = self._spawn(self._run_batch(batch, command))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
@@ -263,17 +262,30 @@ class Dispatch:
                 self._fail(ready, ModelFault("the batch could not be run"))
             return
         finally:
-            self._occupancy.ended(command)
+            self.occupancy.ended(command)
             self._wake.set()
         batch = replace(batch, ended_ms=self._clock.monotonic_ms())
+        self._gate.worked(batch.ended_ms, outcome.device_ms)
         if outcome.runs == 1:
-            self._occupancy.learn_batch(batch.model.key, batch.weight, outcome.device_ms)
+            self.occupancy.learn_batch(batch.model.key, batch.weight, outcome.device_ms)
+        lost = any(isinstance(item, DeviceLost) for item in outcome.items)
         try:
-            await asyncio.gather(
+            fine = await asyncio.gather(
                 *(self._finish(batch, index, outcome) for index in range(len(batch.jobs)))
             )
         finally:
             outcome.release()
+        self._on_end(
+            BatchEnd(
+                model=batch.model,
+                jobs=sum(each is not None for each in fine),
+                failures=sum(each is False for each in fine),
+                lost=lost,
+                device_ms=outcome.device_ms,
+                decode_ms=[ready.decode_ms for ready in batch.jobs],
+                made_by=[each for each in fine if isinstance(each, Provenance)],
+            )
+        )
         log.debug(
             "batch.inferred",
             extra={
@@ -285,40 +297,53 @@ class Dispatch:
         )
 
     async def _infer(self, batch: _Batch) -> BatchOutcome:
-        key, spec = batch.model.key, batch.model.card.input
-        items = [ready.block.view(ready.shape, spec.dtype) for ready in batch.jobs]
-        if key in self._loading:
+        key = batch.model.key
+        items = [ready.item() for ready in batch.jobs]
+        if key in self.loader.loading:
             # The scheduler may send a batch right behind its model's load.
-            await asyncio.wait({self._loading[key]})
+            await asyncio.wait({self.loader.loading[key]})
         return await infer_isolated(
             lambda some: self._device.infer(key, some, timeout_s=self._settings.infer_timeout_s),
             items,
         )
 
-    async def _finish(self, batch: _Batch, index: int, outcome: BatchOutcome) -> None:
-        """Reduce one picture's outputs and hand its job on; a broken one fails alone."""
+    async def _finish(
+        self, batch: _Batch, index: int, outcome: BatchOutcome
+    ) -> Provenance | Literal[False] | None:
+        """Reduce one picture's outputs and hand its job on; a broken one fails alone.
+
+        Gives what made the findings; False where the model failed, None where it never came to it.
+        """
         ready, item = batch.jobs[index], outcome.items[index]
         if isinstance(item, Unavailable):
             # The device is away and the picture is not to blame: it stays ready.
             self.offer(ready)
-            return
-        ready.block.release()
+            return None
         if isinstance(item, ModelFault):
-            self._finisher.fail(ready.held, item)
-            return
+            self._fail_or_rescue(ready, item)
+            return False
+        if isinstance(item, JobFault):
+            # Its picture's own: no model ever saw it.
+            self._fail(ready, item)
+            return None
+        ready.block.release()
+        if item.fell_back:
+            ready = replace(ready, encoded_bytes=0)
         loop = asyncio.get_running_loop()
         started_s = perf_counter()
         try:
-            findings = await loop.run_in_executor(self._threads, _reduce, ready, item)
+            findings = await loop.run_in_executor(self._threads, self._reduce, ready, item)
             reduce_ms = (perf_counter() - started_s) * 1e3
             message = self._inferred(batch, ready, findings, outcome.device_ms, reduce_ms)
         except JobFault as fault:
-            self._finisher.fail(ready.held, fault)
+            self._fail_or_rescue(ready, fault)
         except Exception:
             log.exception("outputs.broken", extra={"job_id": ready.held.job.job_id})
-            self._finisher.fail(ready.held, ModelFault("the model's outputs could not be read"))
+            self._fail_or_rescue(ready, ModelFault("the model's outputs could not be read"))
         else:
-            self._finisher.hand_on(ready.held, message)
+            self._finisher.hand_on(ready.held, message, ready.model.card.rules)
+            return message.made_by
+        return False
 
     def _inferred(
         self,
@@ -350,6 +375,7 @@ class Dispatch:
                 waited_ms=round(waited_ms, 3),
                 device_ms=round(device_ms, 3),
                 reduce_ms=round(reduce_ms, 3),
+                decoder=ready.decoder,
             ),
             findings=findings,
         )
@@ -358,11 +384,13 @@ class Dispatch:
         ready.block.release()
         self._finisher.fail(ready.held, fault)
 
+    def _fail_or_rescue(self, ready: ReadyJob, fault: JobFault) -> None:
+        """End a job that the model failed, unless the model is on trial and another may run it."""
+        ready.block.release()
+        if not self.rescue(ready.held, ready.model):
+            self._finisher.fail(ready.held, fault)
+
     def _hand_back(self, ready_jobs: Iterable[ReadyJob]) -> None:
         for ready in ready_jobs:
             ready.block.release()
             self._finisher.hand_back(ready.held)
-
-
-def _reduce(ready: ReadyJob, item: ItemOutputs) -> Findings:
-    return reduce_outputs(ready.model.card.decoder, item.outputs, ready.placement, item=item.item)

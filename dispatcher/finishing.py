@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dispatcher.claims import Claims
+from dispatcher.pictures.previews import Previewer
 from dispatcher.scheduling.backlog import HeldJob
 from pipeline.clock import Clock
 from pipeline.errors import DeadlinePassed, JobFault, Unavailable
 from pipeline.following import PAUSE_S
 from pipeline.jobs.job import JobState
+from pipeline.jobs.kept import Disposal
 from pipeline.jobs.store import JobStore, Move
-from pipeline.pictures.blobs import FileBlobs
+from pipeline.models.rules import Rules
 from pipeline.protocol import DISPATCHER_GROUP, InferRequested, JobInferred, Keyspace
 
 log = logging.getLogger(__name__)
+
+#: Threads that remove pictures. They wait for the disk, and hardly compute.
+_DISPOSING_THREADS = 2
 
 #: So many jobs are moved in one round trip.
 _ROUND_TRIP_MAX = 64
@@ -33,17 +38,43 @@ class Finisher:
     """Writes what became of held jobs, as it comes, however long Redis is away."""
 
     def __init__(
-        self, *, store: JobStore, keys: Keyspace, claims: Claims, blobs: FileBlobs, clock: Clock
+        self,
+        *,
+        store: JobStore,
+        keys: Keyspace,
+        claims: Claims,
+        disposal: Disposal,
+        previewer: Previewer,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._keys = keys
         self._claims = claims
-        self._blobs = blobs
+        self._disposal = disposal
+        self._previewer = previewer
         self._clock = clock
         self._queue: asyncio.Queue[_Finish] = asyncio.Queue()
+        self._drawing: set[asyncio.Task[None]] = set()
 
-    def hand_on(self, held: HeldJob, inferred: JobInferred) -> None:
-        """Give the job to postprocess."""
+    def hand_on(self, held: HeldJob, inferred: JobInferred, rules: Rules) -> None:
+        """Give the job to postprocess, once its preview is drawn where one is asked for."""
+        if not held.job.preview:
+            self._give_to_postprocess(held, inferred)
+            return
+        task = asyncio.create_task(self._draw(held, inferred, rules))
+        self._drawing.add(task)
+        task.add_done_callback(self._drawing.discard)
+
+    async def _draw(self, held: HeldJob, inferred: JobInferred, rules: Rules) -> None:
+        """Draw while the picture is there: it goes with the move. The job goes on in any case."""
+        try:
+            await asyncio.to_thread(self._previewer.make, held.job, inferred.findings, rules)
+        except Exception:
+            log.exception("preview.undrawn", extra={"job_id": held.job.job_id})
+        finally:
+            self._give_to_postprocess(held, inferred)
+
+    def _give_to_postprocess(self, held: HeldJob, inferred: JobInferred) -> None:
         self._put(held, JobState.INFERRED, announces=inferred, stream=self._keys.results)
 
     def hand_back(self, held: HeldJob) -> None:
@@ -68,6 +99,8 @@ class Finisher:
         move = Move(
             job=held.job,
             to=to,
+            # Another version may run it than the one that it was accepted for.
+            version=held.job.version,
             cause=held.entry,
             group=DISPATCHER_GROUP,
             announces=announces,
@@ -78,21 +111,28 @@ class Finisher:
         )
         self._queue.put_nowait(_Finish(held=held, move=move))
 
-    async def run(self, threads: Executor) -> None:
+    async def run(self) -> None:
         """Write until canceled; see :meth:`drained`."""
+        # Of their own: a disk that is slow to delete must not keep pictures from being decoded.
+        with ThreadPoolExecutor(_DISPOSING_THREADS, thread_name_prefix="dispose") as threads:
+            await self._write_all(threads)
+
+    async def _write_all(self, threads: ThreadPoolExecutor) -> None:
         while True:
             batch = [await self._queue.get()]
             while len(batch) < _ROUND_TRIP_MAX and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             moved = await self._move(batch)
-            # Nobody waits for it: what is not removed now is swept later.
-            asyncio.get_running_loop().run_in_executor(threads, self._delete_pictures, moved)
+            # Nobody waits for it: what is not done now is done by a sweep.
+            asyncio.get_running_loop().run_in_executor(threads, self._dispose, moved)
             for finish in batch:
                 self._claims.release(finish.held)
                 self._queue.task_done()
 
     async def drained(self) -> None:
         """Wait until everything put here is written."""
+        while self._drawing:
+            await asyncio.wait(self._drawing)
         await self._queue.join()
 
     async def _move(self, batch: list[_Finish]) -> list[Move]:
@@ -117,8 +157,8 @@ class Finisher:
             )
         return [finish.move for finish, happened in zip(batch, answers, strict=True) if happened]
 
-    def _delete_pictures(self, moves: list[Move]) -> None:
-        """Remove the pictures that the device is through with.
+    def _dispose(self, moves: list[Move]) -> None:
+        """Remove the pictures that the device is through with, or keep them for their submitters.
 
         Only for moves that happened: where another was first, the picture is its owner's to remove.
         """
@@ -126,7 +166,7 @@ class Finisher:
             if move.to is JobState.QUEUED:
                 continue
             try:
-                self._blobs.delete(move.job.job_id)
+                self._disposal.dispose(move.job)
             except OSError as exc:
                 log.warning(
                     "picture.undeleted",

@@ -7,6 +7,7 @@ the usual B = 1 it is item by item without padding.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ class OnnxRuntime:
 
     def health(self) -> DeviceHealth:
         """Say how much memory the machine has left; a CPU is healthy while it answers."""
-        return DeviceHealth(healthy=True, memory_free_bytes=_available_memory_bytes())
+        chip = f"{platform.machine()}x{self._options.threads}"
+        return DeviceHealth(healthy=True, memory_free_bytes=_available_memory_bytes(), chip=chip)
 
     def close(self) -> None:
         """Drop every session."""

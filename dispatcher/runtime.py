@@ -4,6 +4,9 @@ A runtime is single-threaded by contract: the device process calls it from one t
 time, and may be killed in the middle of any call. So an implementation needs no locks and no
 clean-up that must run; it may hold the interpreter lock for as long as it likes.
 
+A StagingRuntime besides takes a batch in while another runs: what is staged is run by a second
+thread. Nothing else is called while any batch is staged.
+
 Any call may raise DeviceLost where the device, or the process's hold on it, is gone: the supervisor
 then ends the process as if it had crashed, and starts another.
 """
@@ -14,11 +17,12 @@ import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from dispatcher.cards.card import Layout, ModelCard, ResizeMode
+from dispatcher.pictures.items import Item
 from pipeline.errors import InvalidSettings, ModelFault
 
 #: The runtimes that can be named by a word; any other is named ``module:Class``.
@@ -66,6 +70,8 @@ class DeviceHealth:
     memory_free_bytes: int | None = None
     temperature_c: float | None = None
     utilization_percent: float | None = None
+    #: Which kind of chip computes: what was measured on one says nothing of another.
+    chip: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +117,60 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Give everything back: the last call before an orderly end, and only there."""
+        ...
+
+
+class StagedBatch(Protocol):
+    """A batch whose inputs lie ready on the device. In this order: start, wait, collect, release.
+
+    The first three are called by the thread that runs, one batch's start and wait after the
+    other's; release may come at any moment after, and comes always. Each raises ModelFault, or
+    anything else, where the model fails on these items.
+    """
+
+    @property
+    def fell_back(self) -> Mapping[int, str]:
+        """The encoded items that the device did not decode itself, by position, and why."""
+        ...
+
+    def start(self) -> None:
+        """Have the device begin."""
+        ...
+
+    def wait(self) -> None:
+        """Wait until it is through."""
+        ...
+
+    def collect(self, outputs: Sequence[NDArray[Any]]) -> None:
+        """Fill *outputs*: C-contiguous, in the file's order, an entry for each item."""
+        ...
+
+    def release(self) -> None:
+        """Give the room of the batch back."""
+        ...
+
+
+@runtime_checkable
+class StagingRuntime(Runtime, Protocol):
+    """A runtime that has room for two batches of each model, and can decode items itself."""
+
+    def largest_stage(self, key: str) -> int:
+        """Say how many items can be staged at once; raises ContractBroken for an unknown key."""
+        ...
+
+    def output_specs(self, key: str) -> Sequence[TensorSpec]:
+        """Give the outputs, whose first axis is the batch whatever it says."""
+        ...
+
+    def stage(self, key: str, items: Sequence[Item]) -> StagedBatch:
+        """Bring *items* to the device, decoded where they are not.
+
+        Raises ModelFault where they do not fit, UndecodablePicture where nobody can decode one.
+        """
+        ...
+
+    def adopt_thread(self) -> None:
+        """Make the device known to the calling thread, which is going to run batches."""
         ...
 
 
@@ -165,6 +225,9 @@ def _card_axes(card: ModelCard) -> tuple[tuple[int, int | None, str], ...]:
     free = card.input.resize is ResizeMode.FREE
     height = None if free else card.input.height_px
     width = None if free else card.input.width_px
+    if card.input.layout is Layout.NV12:
+        rows = card.input.height_px * 3 // 2
+        return (1, rows, "height_px"), (2, width, "width_px"), (3, 1, "layout")
     if card.input.layout is Layout.NCHW:
         return (1, 3, "layout"), (2, height, "height_px"), (3, width, "width_px")
     return (1, height, "height_px"), (2, width, "width_px"), (3, 3, "layout")

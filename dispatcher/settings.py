@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dispatcher.device.settings import DeviceSettings
+from dispatcher.models.settings import LifecycleSettings
 from pipeline.settings import ServiceSettings, setting
 
 
@@ -14,7 +16,9 @@ class DispatcherSettings:
     """The dispatcher's settings."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    device: DeviceSettings = field(default_factory=DeviceSettings)
     models_dir: Path = setting("GW_MODELS_DIR", Path("gwproc"), "The folder of the models.")
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
     runtime: str = setting(
         "GW_RUNTIME",
         "onnx",
@@ -54,6 +58,13 @@ class DispatcherSettings:
         50_000_000,
         "The largest picture that is decoded, in pixels.",
         at_least=1,
+    )
+    outputs_retention_s: int = setting(
+        "GW_OUTPUTS_RETENTION_S",
+        600,
+        "How long a model's raw outputs are kept for whoever asked for them.",
+        at_least=10,
+        at_most=86_400,
     )
     infer_timeout_s: float = setting(
         "GW_INFER_TIMEOUT_S",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipeline.clock import Clock
 from pipeline.errors import DeadlinePassed, Unavailable
 from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.kept import Disposal
 from pipeline.jobs.store import JobStore, Move
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.pictures.blobs import FileBlobs
@@ -27,6 +28,9 @@ _ROUND_TRIP_MAX = 128
 #: So many overdue jobs are looked at in one sweep. More are not held by dispatchers at once.
 _OVERDUE_MAX = 10_000
 
+#: Where a job waits for a service that may be away for long.
+_WAITING = (JobState.QUEUED, JobState.INFERRED)
+
 #: What a later sweep may not meet any more: Redis away, or a disk that refuses.
 _TROUBLE = (Unavailable, OSError)
 
@@ -34,9 +38,12 @@ _TROUBLE = (Unavailable, OSError)
 class Sweeper:
     """The two sweeps. Both are safe to run in several dispatchers at once."""
 
-    def __init__(self, *, store: JobStore, blobs: FileBlobs, clock: Clock) -> None:
+    def __init__(
+        self, *, store: JobStore, blobs: FileBlobs, disposal: Disposal, clock: Clock
+    ) -> None:
         self._store = store
         self._blobs = blobs
+        self._disposal = disposal
         self._clock = clock
 
     async def keep_expiring(self, stop: asyncio.Event) -> None:
@@ -63,7 +70,7 @@ class Sweeper:
         for job_id in await self._store.absent(unread):
             await self._store.forget_deadline(job_id)
         # A job that is running is expired by its dispatcher, at the next boundary.
-        waiting = [job for job in jobs if job is not None and job.state is JobState.QUEUED]
+        waiting = [job for job in jobs if job is not None and job.state in _WAITING]
         if not waiting:
             return 0
         fault = DeadlinePassed("the deadline passed while the job was waiting")
@@ -81,7 +88,7 @@ class Sweeper:
         expired = [job for job, moved in zip(waiting, answers, strict=True) if moved]
         for job in expired:
             log.info("job.expired", extra={"job_id": job.job_id})
-            await asyncio.to_thread(self._blobs.delete, job.job_id)
+            await asyncio.to_thread(self._disposal.dispose, job)
         return len(expired)
 
     async def keep_removing_orphans(self, stop: asyncio.Event) -> None:
@@ -101,10 +108,12 @@ class Sweeper:
             chunk = names[first : first + _ROUND_TRIP_MAX]
             jobs = dict(zip(chunk, await self._store.get_many(chunk), strict=True))
             orphans = await self._store.absent([name for name, job in jobs.items() if job is None])
-            orphans |= {name for name, job in jobs.items() if job and not _needs_picture(job)}
             for name in orphans:
                 await asyncio.to_thread(self._blobs.delete, name)
-            removed += len(orphans)
+            ended = [job for job in jobs.values() if job and not _needs_picture(job)]
+            for job in ended:
+                await asyncio.to_thread(self._disposal.dispose, job)
+            removed += len(orphans) + len(ended)
         if removed:
             log.info("orphans.removed", extra={"count": removed})
         return removed

@@ -15,8 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from dispatcher.settings import DispatcherSettings
+from docs.environment import environment_example
 from gw.settings import CommandSettings
 from notifier.settings import NotifierSettings
+from operations.settings import OperationsSettings
 from pipeline import protocol
 from pipeline.jobs.job import TRANSITIONS, JobState
 from pipeline.settings import ServiceSettings, describe
@@ -27,7 +29,12 @@ DOCS = Path(__file__).parent
 
 _BEGIN, _END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
-_MESSAGES = (protocol.InferRequested, protocol.JobInferred, protocol.DeliveryDue)
+_MESSAGES = (
+    protocol.InferRequested,
+    protocol.JobInferred,
+    protocol.DeliveryDue,
+    protocol.EventAnnounced,
+)
 
 GROUPS = (
     ("Every service", ServiceSettings),
@@ -35,6 +42,7 @@ GROUPS = (
     ("dispatcher", DispatcherSettings),
     ("postprocess", PostprocessSettings),
     ("notifier", NotifierSettings),
+    ("operations", OperationsSettings),
     ("The embedded stack (`gw up`)", CommandSettings),
 )
 
@@ -103,7 +111,15 @@ def _diagram() -> str:
     return "\n".join([*lines, "```"])
 
 
+def environment_document() -> str:
+    """Give ``deploy/env.example``, without what only the embedded stack has."""
+    return environment_example(
+        [(title, list(describe(group))) for title, group in GROUPS if group is not CommandSettings]
+    )
+
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
+    "../deploy/env.example": environment_document,
     "protocol.md": protocol_document,
     "configuration.md": configuration_document,
     "architecture.md": architecture_document,

@@ -22,6 +22,8 @@ class FaultKind(enum.StrEnum):
     TIMEOUT = "timeout"
     #: The connection ended before the answer did.
     RESET = "reset"
+    #: The broker has refused the connection or the publication.
+    REFUSED = "refused"
     #: What came is not HTTP/1.1, or its header is too large.
     PROTOCOL = "protocol"
 

@@ -12,15 +12,20 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpcore
 
-from egress.connect import Connector, tls_context
+from egress.connect import Connector, tls_context, trust
 from egress.kept import Connection, KeepLimits, KeptConnections
 from egress.policy import EgressPolicy
+from egress.proxy import Proxy
+from egress.ranges import IPAddress
 from egress.resolve import Resolver, SystemResolver
+from egress.settings import EgressSettings
 from egress.stream import Dialler, Stream, dial
 from egress.targets import Target
+from pipeline.errors import InvalidSettings, TargetNotAllowed
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -77,7 +82,8 @@ class Response:
 class EgressClient:
     """Sends requests to targets that *policy* allows.
 
-    *resolver* and *dialler* can be handed in. A client belongs to one event loop.
+    *resolver* and *dialler* can be handed in; *ca_file* is what *tls* trusts, if not the system.
+    A client belongs to one event loop.
     """
 
     def __init__(
@@ -88,7 +94,9 @@ class EgressClient:
         dialler: Dialler = dial,
         tls: ssl.SSLContext | None = None,
         limits: ClientLimits | None = None,
+        ca_file: Path | None = None,
     ) -> None:
+        self._ca_file = ca_file
         limits = limits or ClientLimits()
         self._connector = Connector(
             policy=policy,
@@ -99,6 +107,20 @@ class EgressClient:
         )
         self._kept = KeptConnections(limits.kept)
         self._slots = asyncio.Semaphore(limits.max_busy)
+
+    async def judge(self, target: Target) -> Sequence[IPAddress]:
+        """Give the addresses at which something else than HTTP may be spoken with *target*.
+
+        Raises TargetNotAllowed, always where a proxy has been set: it is one for HTTP receivers.
+        Raises ResolutionFailed.
+        """
+        if self._connector.dialler is not dial:
+            raise TargetNotAllowed("brokers are not reached through the proxy")
+        return await self._connector.judge(target)
+
+    def trust(self, context: ssl.SSLContext) -> None:
+        """Have *context* trust whom this client trusts; raises OSError."""
+        trust(context, self._ca_file)
 
     async def send(
         self, method: str, target: Target, headers: RawHeaders = (), body: bytes = b""
@@ -157,6 +179,28 @@ class EgressClient:
         with _loss_is_read_error(connection.stream):
             response = await connection.http.handle_async_request(request)
         return Response(self, connection, response)
+
+
+def client_of(
+    settings: EgressSettings, policy: EgressPolicy, *, limits: ClientLimits | None = None
+) -> EgressClient:
+    """Make the client that *settings* describe; raises InvalidSettings."""
+
+    def path(text: str) -> Path | None:
+        return Path(text) if text else None
+
+    try:
+        tls = tls_context(
+            path(settings.ca_file),
+            client_cert_file=path(settings.client_cert_file),
+            client_key_file=path(settings.client_key_file),
+        )
+    except OSError as exc:
+        raise InvalidSettings(f"a certificate file cannot be used: {exc}") from exc
+    dialler = Proxy.parse(settings.proxy) if settings.proxy else dial
+    return EgressClient(
+        policy, dialler=dialler, tls=tls, limits=limits, ca_file=path(settings.ca_file)
+    )
 
 
 def _request(method: str, target: Target, headers: RawHeaders, body: bytes) -> httpcore.Request:

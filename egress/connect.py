@@ -21,17 +21,41 @@ from egress.targets import Target
 _MAX_DIALLED = 4
 
 
-def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
+def tls_context(
+    ca_file: Path | None = None,
+    *,
+    client_cert_file: Path | None = None,
+    client_key_file: Path | None = None,
+) -> ssl.SSLContext:
     """Give a verifying context that trusts the system's authorities, or only those in *ca_file*.
 
-    A small image may have no authorities of its own; then those of certifi are trusted.
+    A receiver that asks for a certificate is shown *client_cert_file*. Raises OSError, ssl.SSLError
+    among them, for files that cannot be used. A small image may have no authorities of its own;
+    then those of certifi are trusted.
     """
-    system = ssl.get_default_verify_paths()
-    if ca_file is None and system.cafile is None and system.capath is None:
-        ca_file = Path(certifi.where())
-    context = ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context(cafile=_authorities(ca_file))
+    if client_cert_file is not None:
+        # Without a prompt: nobody is there to type a password.
+        context.load_cert_chain(client_cert_file, client_key_file, password="")
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def trust(context: ssl.SSLContext, ca_file: Path | None = None) -> None:
+    """Have *context* trust the same as :func:`tls_context`; raises OSError."""
+    authorities = _authorities(ca_file)
+    if authorities is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(authorities)
+
+
+def _authorities(ca_file: Path | None) -> Path | None:
+    """Give the file of authorities, None where the system's own are to be trusted."""
+    system = ssl.get_default_verify_paths()
+    if ca_file is None and system.cafile is None and system.capath is None:
+        return Path(certifi.where())
+    return ca_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +74,19 @@ class Connector:
         Raises TargetNotAllowed, ResolutionFailed, TlsFailed, httpcore.ConnectError or
         httpcore.ConnectTimeout. Nothing is dialled unless every address is allowed.
         """
+        return await self._dial_first(await self.judge(target), target)
+
+    async def judge(self, target: Target) -> Sequence[IPAddress]:
+        """Resolve *target* once, and give the addresses that may be dialled, the best first.
+
+        Raises TargetNotAllowed unless every address is allowed, and ResolutionFailed.
+        """
         literal = target.address
         if literal is not None:
             addresses: Sequence[IPAddress] = (literal,)
         else:
             addresses = await self.resolver(target.host, target.port)
-        judged = check_addresses(target, addresses, self.policy)[:_MAX_DIALLED]
-        return await self._dial_first(judged, target)
+        return check_addresses(target, addresses, self.policy)[:_MAX_DIALLED]
 
     async def _dial_first(self, addresses: Sequence[IPAddress], target: Target) -> Stream:
         loop = asyncio.get_running_loop()

@@ -40,6 +40,10 @@ class Stream(httpcore.AsyncNetworkStream):
         """Whether bytes or the end of the stream wait to be read; unwelcome between exchanges."""
         raise NotImplementedError
 
+    async def begin_tls(self, tls: ssl.SSLContext, server_hostname: str) -> None:
+        """Speak TLS from now on; raises ssl.SSLError or httpcore.ReadError."""
+        raise NotImplementedError
+
     def abort(self) -> None:
         """Drop the connection at once: a graceful end would wait for a peer that may be dead."""
         raise NotImplementedError
@@ -76,13 +80,20 @@ async def dial(
     except TimeoutError as exc:
         raise httpcore.ConnectTimeout("no connection in time") from exc
     except ssl.SSLError as exc:
-        raise TlsFailed(_tls_reason(exc)) from exc
+        raise TlsFailed(tls_reason(exc)) from exc
     except OSError as exc:
         raise httpcore.ConnectError(exc.strerror or "the connection failed") from exc
     return stream
 
 
-def _tls_reason(exc: ssl.SSLError) -> str:
+async def open_stream(host: str, port: int) -> Stream:
+    """Connect without TLS; raises OSError."""
+    _, stream = await asyncio.get_running_loop().create_connection(_SocketStream, host, port)
+    return stream
+
+
+def tls_reason(exc: ssl.SSLError) -> str:
+    """Give what was wrong with a handshake, without what the peer said."""
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"the certificate is not acceptable: {exc.verify_message}"
     return f"the TLS handshake failed: {exc.reason or 'unknown'}"
@@ -158,6 +169,14 @@ class _SocketStream(asyncio.Protocol, Stream):
             with _timeout_as(httpcore.WriteTimeout):
                 async with asyncio.timeout(timeout):
                     await self._drained
+
+    async def begin_tls(self, tls: ssl.SSLContext, server_hostname: str) -> None:
+        transport = await asyncio.get_running_loop().start_tls(
+            self._transport, self, tls, server_hostname=server_hostname
+        )
+        if transport is None:
+            raise httpcore.ReadError("the connection ended in the handshake")
+        self._transport = transport
 
     def abort(self) -> None:
         self._transport.abort()

@@ -53,7 +53,7 @@ class Target:
     def authority(self) -> str:
         """Give the value of the Host header: the port only where the scheme does not imply it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
 
 def parse_target(url: str) -> Target:
@@ -83,6 +83,12 @@ def parse_target(url: str) -> Target:
         port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
         path=quote(path, safe=_KEPT_IN_PATH),
     )
+
+
+def without_query(url: str) -> str:
+    """Give *url* without what may be secret in it: user-info, query and fragment."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _split_authority(authority: str) -> tuple[str, int | None]:

@@ -16,10 +16,20 @@ SUBCOMMANDS: Final[dict[str, str]] = {
     "up": "Start the whole platform on this machine.",
     "down": "Stop what `gw up` started.",
     "status": "Show every service and its health.",
+    "devices": "Show what the models run on: status, health, heat, memory, load, versions.",
+    "doctor": "Check this machine or container before the first start.",
     "submit": "Send pictures to a model and show the results.",
-    "models": "Fetch, list and check models.",
-    "keys": "Make, list and revoke API keys.",
-    "webhooks": "Add, list and remove registered webhook endpoints.",
+    "jobs": "List jobs, show one, cancel one.",
+    "batches": "Submit many pictures at once: an archive, a video, a list of URLs.",
+    "models": "Fetch, list, check and test models, and load them on a running platform.",
+    "keys": "Make, list, rotate and revoke API keys.",
+    "tenants": "Show and set each tenant's share, limits and retention.",
+    "images": "List the installed versions of the images, and switch between them.",
+    "audit": "Show who did what to keys, tenants, models and endpoints.",
+    "backup": "Write everything that the running platform holds into one file.",
+    "restore": "Put back what `gw backup` wrote.",
+    "deliveries": "List what was sent to whom, show the attempts, send one again.",
+    "webhooks": "Add, list, test and remove webhook endpoints, and verify what one received.",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gw.data_folder import write_private
 from gw.settings import DEFAULT_TENANT
-from pipeline.access.keys import KeyStore, key_of_token, make_key
+from pipeline.access.keys import KeyStore, Scope, key_of_token, make_key
 
 
 class FirstKey(StrEnum):
@@ -31,6 +31,8 @@ async def ensure_first_key(path: Path, keys: KeyStore) -> FirstKey:
         tenant=DEFAULT_TENANT,
         description="made at first start",
         now_unix_ms=time.time_ns() // 1_000_000,
+        # Whoever can read this file owns the platform.
+        scopes=tuple(Scope),
     )
     # In this order: a crash in between leaves a record nobody has the token of, and not a file
     # with a token that is never accepted.

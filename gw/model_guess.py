@@ -103,21 +103,19 @@ def _input(model: ModelFile) -> InputGuess:
             f"{model.path} takes {len(visible)} inputs ({names}); gw feeds exactly one"
         )
     tensor = visible[0]
-    if model.om is not None and model.om.aipp.mode is AippMode.DYNAMIC:
-        raise InvalidSettings(
-            f"{model.path} has a dynamic AIPP, which gw does not set: build it with a static one"
-        )
     dims = _largest(tensor.dims_v2 or tensor.dims, model)
-    layout = _layout(tensor, dims)
+    layout = _layout(tensor, dims, model)
     if layout is None:
         raise InvalidSettings(
             f"{model.path} takes {_show(tensor)}; gw feeds pictures of three channels, "
-            "as (n, 3, height, width) or (n, height, width, 3)"
+            "as (n, 3, height, width) or (n, height, width, 3), or NV12 to AIPP"
         )
     if tensor.dtype not in _DTYPES:
         known = ", ".join(_DTYPES.values())
         raise InvalidSettings(f"{model.path} takes {_show(tensor)}; gw feeds {known}")
     height_px, width_px = dims[2:] if layout is Layout.NCHW else dims[1:3]
+    if layout is Layout.NV12:
+        height_px = height_px * 2 // 3
     batch = max(model.gears.dynamic_batch, default=dims[0])
     return InputGuess(
         layout=layout,
@@ -139,9 +137,13 @@ def _largest(dims: tuple[int, ...], model: ModelFile) -> tuple[int, ...]:
     return tuple(filled.get(axis, dim) for axis, dim in enumerate(dims))
 
 
-def _layout(tensor: TensorInfo, dims: tuple[int, ...]) -> Layout | None:
+def _layout(tensor: TensorInfo, dims: tuple[int, ...], model: ModelFile) -> Layout | None:
     if len(dims) != 4:
         return None
+    is_behind_aipp = model.om is not None and model.om.aipp.mode is AippMode.STATIC
+    # Two thirds of the rows are luma; of grey pictures, which have one byte a pixel too, all are.
+    if is_behind_aipp and dims[3] == 1 and dims[1] % 3 == 0 and dims[1] != tensor.dims[1]:
+        return Layout.NV12
     if dims[1] == 3 and tensor.format != Format.NHWC:
         return Layout.NCHW
     return Layout.NHWC if dims[3] == 3 else None

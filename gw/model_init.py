@@ -11,6 +11,7 @@ from dispatcher.cards.card import DecoderKind, ResizeMode, RuntimeKind
 from dispatcher.cards.tables import MODEL_NAME_PATTERN
 from gw.model_guess import Guess, guess
 from gw.model_inspect import ModelFile
+from omfile.facts import AippMode
 from pipeline.errors import InvalidSettings
 
 _NAME = re.compile(MODEL_NAME_PATTERN)
@@ -93,7 +94,9 @@ def _input_lines(found: Guess, model: ModelFile) -> Iterator[str]:
     yield f'colour = "{"bgr" if found.decoder is DecoderKind.DBNET else "rgb"}"'
     yield f'layout = "{given.layout}"'
     yield f'dtype = "{given.dtype}"'
-    if given.dtype == "uint8":
+    if model.om is not None and model.om.aipp.mode is AippMode.DYNAMIC:
+        yield "# Dynamic AIPP: it is set to apply scale, mean and std on the NPU."
+    elif given.dtype == "uint8":
         yield "# Pixels go in as they are: scale, mean and std are part of the model."
         return
     yield "# CHECK: a pixel becomes (pixel * scale - mean) / std."

@@ -137,6 +137,9 @@ def config_text(folder: DataFolder, *, port: int, password: str, max_memory_mb: 
         "no-appendfsync-on-rewrite": "no",
         "aof-load-truncated": "yes",
         "save": '""',
+        # A backup reads its snapshot as a replica would, and nobody else comes to share it.
+        "repl-diskless-sync": "yes",
+        "repl-diskless-sync-delay": "0",
         "maxmemory": f"{max_memory_mb}mb",
         "maxmemory-policy": "noeviction",
         "requirepass": quoted(password),

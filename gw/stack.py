@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -16,15 +17,21 @@ WEBAPP: Final = "webapp"
 DISPATCHER: Final = "dispatcher"
 POSTPROCESS: Final = "postprocess"
 NOTIFIER: Final = "notifier"
+OPERATIONS: Final = "operations"
+MEDIA: Final = "operations-media"
 
 #: From the end of a job's way to its beginning: what accepts work comes when all else is there.
-START_ORDER: Final = (NOTIFIER, POSTPROCESS, DISPATCHER, WEBAPP)
+START_ORDER: Final = (NOTIFIER, POSTPROCESS, OPERATIONS, MEDIA, DISPATCHER, WEBAPP)
 
 #: From the door inwards: nothing new is accepted while the rest finishes, the store goes last.
-STOP_ORDER: Final = (WEBAPP, DISPATCHER, POSTPROCESS, NOTIFIER, REDIS)
+STOP_ORDER: Final = (WEBAPP, OPERATIONS, MEDIA, DISPATCHER, POSTPROCESS, NOTIFIER, REDIS)
 
 #: Services that show their life by a heartbeat; the webapp is asked over HTTP.
-BEATING: Final = (DISPATCHER, POSTPROCESS, NOTIFIER)
+BEATING: Final = (DISPATCHER, POSTPROCESS, NOTIFIER, OPERATIONS, MEDIA)
+
+#: A service whose package has another name, and what distinguishes it there.
+_PACKAGES: Final[Mapping[str, str]] = {MEDIA: OPERATIONS}
+_OWN_ENVIRON: Final[Mapping[str, dict[str, str]]] = {MEDIA: {"GW_OPERATIONS_QUEUE": "media"}}
 
 #: Settings about another Redis, which must not reach services that use the embedded one.
 _FOREIGN_SETTINGS: Final = ("GW_REDIS_PASSWORD", "GW_REDIS_PASSWORD_FILE", "GW_REDIS_PREFIX")
@@ -69,13 +76,19 @@ def service_specs(plan: StackPlan, environ: Mapping[str, str]) -> tuple[ProcessS
         ProcessSpec(
             name=service,
             # -P: a folder that happens to be called like a service must not be run instead.
-            argv=(sys.executable, "-P", "-m", service),
-            environ=child_environ,
+            argv=(sys.executable, "-P", "-m", _PACKAGES.get(service, service)),
+            environ=child_environ | _OWN_ENVIRON.get(service, {}),
             folder=Path.cwd(),
             port=plan.http_port if service == WEBAPP else None,
         )
         for service in START_ORDER
+        if _is_installed(_PACKAGES.get(service, service))
     )
+
+
+def _is_installed(package: str) -> bool:
+    """Tell whether a service can be started: the operations plane may be left out."""
+    return package != OPERATIONS or all(map(find_spec, (OPERATIONS, "rq")))
 
 
 def service_environ(plan: StackPlan, environ: Mapping[str, str]) -> dict[str, str]:

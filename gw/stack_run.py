@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from gw.append_only import cut_torn_end
 from gw.data_folder import secret_at
 from gw.first_key import FirstKey, ensure_first_key
 from gw.health import Health, probe_stack
@@ -121,6 +122,9 @@ class StackRun:
 
     async def _start_server(self, binary: ServerBinary, deadline_s: float) -> None:
         port = self._plan.redis_port
+        torn = await asyncio.to_thread(cut_torn_end, self._plan.folder, binary)
+        if torn is not None:
+            self._say(f"the job store's file had a torn end, as after a power cut; it is in {torn}")
         argv = prepare_server(
             self._plan.folder, binary, port=port, max_memory_mb=self._settings.redis_memory_mb
         )
@@ -161,7 +165,7 @@ class StackRun:
         elif outcome is FirstKey.UNKNOWN:
             self._say(
                 f"the API key in {path} is not known here (revoked?); remove the file to have"
-                " another made at the next start, or use `gw keys add`"
+                " another made at the next start, or use `gw keys create`"
             )
 
     async def _settle(self, deadline_s: float) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gw.data_folder import DataFolder, secret_at
+from gw.dead_letters import count_exhausted
 from gw.health import Health, dead, probe_stack
 from gw.run_lock import holder_of
 from gw.state_file import StackState, read_state
@@ -20,6 +21,8 @@ class StackStatus:
 
     state: StackState
     health: dict[str, Health]
+    #: Deliveries that were given up and can still be sent again; None where nobody can tell.
+    exhausted: int | None = None
 
     @property
     def is_healthy(self) -> bool:
@@ -34,6 +37,7 @@ class StackStatus:
             "healthy": self.is_healthy,
             "http_port": self.state.http_port,
             "redis_port": self.state.redis_port,
+            "exhausted_deliveries": self.exhausted,
             "services": [
                 {
                     **asdict(report),
@@ -75,8 +79,10 @@ def read_status(folder: DataFolder) -> StackStatus | None:
         state = read_state(folder.state)
         if state is None or state.pid != holder.pid:
             return None
-    health = asyncio.run(probe_stack(state, password=secret_at(folder.redis_secret)))
-    return StackStatus(state=state, health=health)
+    password = secret_at(folder.redis_secret)
+    health = asyncio.run(probe_stack(state, password=password))
+    exhausted = asyncio.run(count_exhausted(state.redis_port, password))
+    return StackStatus(state=state, health=health, exhausted=exhausted)
 
 
 def uptime_s(report: ProcessReport, *, now_unix_ms: int) -> float | None:

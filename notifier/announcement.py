@@ -1,31 +1,22 @@
-"""What a subscriber is told of a job's end: the same facts in every attempt."""
+"""What a thin body keeps of an event."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from notifier.events import event_body
-from pipeline.jobs.job import Job
+from pipeline.events.event import Event
+
+#: Members of an event's data that a thin body keeps.
+_THIN = ("id", "state", "model", "version", "reference", "sequence", "terminal")
 
 
-def announcement(job: Job) -> bytes:
-    """Give the event's body for an ended *job*."""
-    facts: dict[str, Any] = {
-        "id": job.job_id,
-        "state": job.state,
-        "model": job.model,
-        "version": job.version,
-        "reference": job.reference,
-        "metadata": job.metadata,
-        "accepted_unix_ms": job.accepted_unix_ms,
-        "finished_unix_ms": job.finished_unix_ms,
-    }
-    if job.reason_code:
-        facts["reason"] = {"code": job.reason_code, "detail": job.reason}
-    return event_body(
-        state=job.state,
-        finished_unix_ms=job.finished_unix_ms,
-        facts=facts,
-        result=json.loads(job.result) if job.result else None,
-    )
+def thin_data(event: Event, *, base_url: str) -> dict[str, Any]:
+    """Give what a thin body tells of *event*: what it is about, and where the rest is.
+
+    *base_url* is where callers reach the API, "" for links that are paths.
+    """
+    if not event.subject.startswith("job_"):
+        return dict(event.data)
+    path = f"{base_url.rstrip('/')}/v1/jobs/{event.subject}"
+    thin = {name: event.data[name] for name in _THIN if name in event.data}
+    return thin | {"links": {"self": path, "result": f"{path}/result"}}

@@ -26,8 +26,8 @@ from typing import Self
 from egress.answer import Answer, FaultKind, Outcome
 from pipeline.errors import InvalidSettings
 
-#: Three days in all: long enough for a site whose network is off over a weekend.
-DEFAULT_SCHEDULE = "5s 30s 2m 10m 30m 2h 6h 12h 24h 24h"
+#: The last attempt comes after three whole days: a site may be cut off for a weekend and more.
+DEFAULT_SCHEDULE = "5s 30s 2m 10m 30m 2h 6h 12h 24h 28h"
 #: The longest wait a receiver can ask for; a longer hint would let it park deliveries here.
 MAX_HINT_S = 3600.0
 
@@ -121,6 +121,16 @@ def retry_hint_s(outcome: Outcome, *, now_unix_s: float) -> float | None:
     said_at_unix_s = _http_date_unix_s(date) if date is not None else None
     hint_s = moment_unix_s - (now_unix_s if said_at_unix_s is None else said_at_unix_s)
     return min(hint_s, MAX_HINT_S) if hint_s >= 0 else None
+
+
+def clock_ahead_s(outcome: Outcome, *, now_unix_s: float) -> float | None:
+    """Give how many seconds the receiver's clock is ahead of ours, by its Date; None without one.
+
+    A Date counts whole seconds, so anything below two says nothing.
+    """
+    date = outcome.header("date") if isinstance(outcome, Answer) else None
+    said_unix_s = _http_date_unix_s(date) if date is not None else None
+    return None if said_unix_s is None else said_unix_s - now_unix_s
 
 
 def _http_date_unix_s(value: str) -> float | None:

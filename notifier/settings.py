@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from egress.settings import EgressSettings
 from notifier.schedule import DEFAULT_SCHEDULE
 from pipeline.settings import ServiceSettings, setting
 
@@ -13,6 +14,7 @@ class NotifierSettings:
     """The notifier's settings."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
+    egress: EgressSettings = field(default_factory=EgressSettings)
     egress_allow: str = setting(
         "GW_EGRESS_ALLOW",
         "",
@@ -44,6 +46,20 @@ class NotifierSettings:
         "How many deliveries to one receiver are held ready; more are put off.",
         at_least=1,
         at_most=10_000,
+    )
+    backlog_per_s: float = setting(
+        "GW_BACKLOG_PER_S",
+        100.0,
+        "After an outage of a receiver at most so many of the deliveries that waited go to it in a "
+        "second.",
+        at_least=1,
+        at_most=100_000,
+    )
+    public_url: str = setting(
+        "GW_PUBLIC_URL",
+        "",
+        "Where callers reach the API, for the links of thin payloads, such as "
+        "`https://gw.example.com`; without it the links are paths.",
     )
     held_max: int = setting(
         "GW_DELIVERIES_HELD",

@@ -1,7 +1,8 @@
-"""Standard Webhooks 1.0.0, symmetric: sign what is sent, and verify it as a receiver would.
+"""Standard Webhooks 1.0.0: sign what is sent, and verify it as a receiver would.
 
 The signed bytes are ``<webhook-id>.<webhook-timestamp>.<body>``; a ``v1`` item is the base64 of
-their HMAC-SHA256. While a secret is replaced both sign, and a receiver may hold either.
+their HMAC-SHA256, a ``v1a`` item of their ed25519 signature. While a secret is replaced both sign,
+and a receiver may hold either.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 
+from egress.asymmetric_key import PrivateKey, PublicKey
 from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import AccessDenied
 
@@ -31,7 +33,11 @@ class VerificationFailed(AccessDenied):
 
 
 def sign(
-    keys: Sequence[SigningSecret], *, message_id: str, timestamp_unix_s: int, body: bytes
+    keys: Sequence[SigningSecret | PrivateKey],
+    *,
+    message_id: str,
+    timestamp_unix_s: int,
+    body: bytes,
 ) -> tuple[tuple[str, str], ...]:
     """Give the three headers for one attempt, one item for each of *keys* in order, newest first.
 
@@ -52,7 +58,7 @@ def sign(
 
 
 def verify(
-    keys: Sequence[SigningSecret],
+    keys: Sequence[SigningSecret | PublicKey],
     headers: Mapping[str, str],
     body: bytes,
     *,
@@ -73,7 +79,10 @@ def verify(
         raise VerificationFailed("webhook-timestamp is too far from this clock's time")
 
     signed = _signed(message_id, timestamp, body)
-    expected = [key.signature(signed).encode("ascii") for key in keys]
+    expected = [
+        key.signature(signed).encode("ascii") for key in keys if isinstance(key, SigningSecret)
+    ]
+    public = [key for key in keys if isinstance(key, PublicKey)]
     matches = False
     for item in given.get(SIGNATURE_HEADER, "").split(" "):
         # Bytes, since compare_digest refuses text that is not ASCII. No way out before the end:
@@ -81,6 +90,7 @@ def verify(
         item_bytes = item.encode("utf-8", "surrogatepass")
         for candidate in expected:
             matches |= hmac.compare_digest(candidate, item_bytes)
+        matches |= any(key.verifies(signed, item) for key in public)
     if not matches:
         raise VerificationFailed("webhook-signature has no item that fits")
 

@@ -18,6 +18,22 @@ class Clock(Protocol):
         ...
 
 
+class JumpWatch:
+    """Notices when the wall clock was set, or the machine slept: told by the clock that is not."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_ms = self._ahead_ms()
+
+    def jumped_ms(self) -> float:
+        """Give by how much Unix time was moved since the last call, negative for back."""
+        last_ms, self._last_ms = self._last_ms, self._ahead_ms()
+        return self._last_ms - last_ms
+
+    def _ahead_ms(self) -> float:
+        return self._clock.unix_ms() - self._clock.monotonic_ms()
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -38,6 +39,10 @@ REDIS_AWAY = (
     ReadOnlyError,
     OSError,
 )
+
+
+#: What a service's composition root passes on, without importing redis itself.
+Connection = Redis
 
 
 def connect(settings: RedisSettings, *, block_s: float = 0.0) -> Redis:
@@ -91,6 +96,28 @@ async def check_server(redis: Redis) -> None:
         raise InvalidSettings(
             f"Redis has maxmemory-policy {policy} and may drop accepted jobs; set it to noeviction"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMemory:
+    """How much memory the server uses, and may use; *limit_bytes* is 0 where it has no limit."""
+
+    used_bytes: int
+    limit_bytes: int
+
+    @property
+    def percent(self) -> float:
+        """Give how full it is, 0 without a limit."""
+        return 100.0 * self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+
+async def read_memory(redis: Redis) -> ServerMemory:
+    """Ask the server for its memory; raises Unavailable."""
+    with redis_errors():
+        memory = await redis.info("memory")
+    return ServerMemory(
+        used_bytes=int(memory.get("used_memory", 0)), limit_bytes=int(memory.get("maxmemory", 0))
+    )
 
 
 @contextmanager

@@ -14,6 +14,7 @@
     ├── JobFault               one job cannot succeed: it fails alone, with a reason
     │   ├── UndecodablePicture
     │   ├── ModelFault             the model failed, crashed or hung on this picture
+    │   ├── ModelRemoved           its model or version is not on any shelf any more
     │   └── DeadlinePassed
     └── ContractBroken         one of our own promises does not hold: a defect
         ├── IllegalTransition
@@ -113,10 +114,22 @@ class ModelFault(JobFault):
     code = "model_failed"
 
 
+class ModelRemoved(JobFault):
+    """The model, or the version that the job is pinned to, is not on any shelf any more."""
+
+    code = "model_removed"
+
+
 class DeadlinePassed(JobFault):
     """The job's deadline passed before its result was ready."""
 
     code = "deadline_passed"
+
+
+class TenantBytesExceeded(JobFault):
+    """A picture is larger than all of its tenant's pictures may be together."""
+
+    code = "quota_reached"
 
 
 class ContractBroken(GwError):

@@ -8,11 +8,12 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import cast
 
 from redis.asyncio import Redis
 
-from pipeline.clock import Clock
+from pipeline.clock import Clock, JumpWatch
 from pipeline.connection import load_script, redis_errors
 from pipeline.documents import from_document
 from pipeline.errors import MalformedMessage, Unavailable
@@ -25,6 +26,9 @@ BEAT_INTERVAL_S = 2.0
 
 #: A service that has missed this many beats counts as gone.
 STALE_AFTER_MS = int(BEAT_INTERVAL_S * 1000 * 5)
+
+#: A clock that moved by more between two beats was set; NTP's own steering stays far below.
+_JUMP_MS = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,25 +43,33 @@ class Heartbeat:
     reason: str = ""
 
     def is_fresh(self, now_unix_ms: int) -> bool:
-        """Whether the service still lives, as far as one can tell."""
-        return now_unix_ms - self.beat_unix_ms < STALE_AFTER_MS
+        """Whether the service still lives, as far as one can tell.
+
+        A beat from the future is of before the clock was set back: who lives has beaten since.
+        """
+        return abs(now_unix_ms - self.beat_unix_ms) < STALE_AFTER_MS
 
 
 class HealthBoard:
-    """Heartbeats in Redis. Every method raises Unavailable while Redis is away."""
+    """Heartbeats in Redis. Every method raises Unavailable while Redis is away.
 
-    def __init__(self, redis: Redis, keys: Keyspace) -> None:
+    With a *file*, each beat goes there first, Redis or not: for a container's health check.
+    """
+
+    def __init__(self, redis: Redis, keys: Keyspace, *, file: str = "") -> None:
         self._redis = redis
+        self._file = file
         self._hash = keys.health
         self._write_heartbeat = load_script(redis, "write_heartbeat")
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """Write a sign of life over the one before."""
         name = f"{heartbeat.service}:{heartbeat.instance}"
+        text = json.dumps(asdict(heartbeat))
+        if self._file:
+            _write_whole(Path(self._file), text)
         with redis_errors():
-            await self._write_heartbeat(
-                keys=[self._hash], args=[name, json.dumps(asdict(heartbeat))]
-            )
+            await self._write_heartbeat(keys=[self._hash], args=[name, text])
 
     async def leave(self, service: str, instance: str) -> None:
         """Take the sign of life down: the service stopped in order."""
@@ -75,6 +87,13 @@ class HealthBoard:
         return sorted(beats, key=lambda beat: (beat.service, beat.instance))
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that a reader sees old or new, never half."""
+    part = path.with_suffix(".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
 async def keep_beating(
     board: HealthBoard,
     clock: Clock,
@@ -84,10 +103,17 @@ async def keep_beating(
     instance: str,
     reason: Callable[[], str] = lambda: "",
 ) -> None:
-    """Beat until *stop* is set, then leave. Redis being away is waited out."""
+    """Beat until *stop* is set, then leave. Redis being away is waited out.
+
+    Told on the way: that the machine's clock was set.
+    """
     started_unix_ms = clock.unix_ms()
     is_away = False
+    watch = JumpWatch(clock)
     while True:
+        jumped_ms = watch.jumped_ms()
+        if abs(jumped_ms) > _JUMP_MS:
+            log.warning("clock.jumped", extra={"by_s": round(jumped_ms / 1000, 1)})
         try:
             await board.beat(
                 Heartbeat(

@@ -207,3 +207,8 @@ class ServiceSettings:
         at_most=31_536_000,
     )
     data_dir: Path = setting("GW_DATA_DIR", Path("data"), "The folder for pictures that wait.")
+    heartbeat_file: str = setting(
+        "GW_HEARTBEAT_FILE",
+        "",
+        "A file that is written with every heartbeat, for a container's health check.",
+    )

@@ -65,7 +65,7 @@ class StreamReader:
                 count=count,
                 block=block_ms or None,
             )
-        return _entries(answer)
+        return entries_of(answer)
 
     async def own(self, stream: str) -> list[Entry]:
         """List the entries that this consumer had claimed before it was restarted."""
@@ -73,7 +73,7 @@ class StreamReader:
             answer = await self._redis.xreadgroup(
                 self.group, self.consumer, {stream: "0"}, count=10_000
             )
-        return _entries(answer)
+        return entries_of(answer)
 
     async def take_over(self, stream: str, *, count: int) -> list[Entry]:
         """Claim at most *count* entries whose consumer has not renewed them for a lease."""
@@ -129,8 +129,8 @@ class StreamReader:
             )
 
 
-def _entries(answer: object) -> list[Entry]:
-    """Flatten an XREADGROUP answer, which redis-py gives as a mapping or as pairs."""
+def entries_of(answer: object) -> list[Entry]:
+    """Flatten an answer of XREAD or XREADGROUP, which redis-py gives as a mapping or as pairs."""
     if not answer:
         return []
     pairs = answer.items() if isinstance(answer, Mapping) else answer

@@ -38,7 +38,7 @@ async def serve(settings: PostprocessSettings, stop: asyncio.Event) -> None:
     async with redis, asyncio.TaskGroup() as tasks:
         tasks.create_task(
             keep_beating(
-                HealthBoard(redis, keys),
+                HealthBoard(redis, keys, file=service.heartbeat_file),
                 clock,
                 stop,
                 service="postprocess",

@@ -27,7 +27,9 @@ def result_document(
         "model": job.model,
         "version": made_by.version,
         "kind": inferred.findings.kind,
-        "picture": {"width": inferred.width_px, "height": inferred.height_px},
+        "picture": None
+        if job.tensor
+        else {"width": inferred.width_px, "height": inferred.height_px},
         inferred.findings.kind: list(judgement.items),
         "counts": {
             "total": len(judgement.items),
@@ -40,6 +42,7 @@ def result_document(
             "rules_sha256": inferred.rules_sha256,
             "runtime": made_by.runtime,
             "device": made_by.device,
+            "decoder": made_by.decoder,
             "batch_size": made_by.batch_size,
             "attempt": inferred.attempt,
         },

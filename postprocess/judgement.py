@@ -35,7 +35,7 @@ def judge(findings: Findings, rules: Rules, *, width_px: int, height_px: int) ->
     items = []
     for item, box in _labelled(findings, rules):
         label = item.get("label", "")
-        if label and not _is_wanted(label, item["score"], rules):
+        if label and not rules.wants(label, item["score"]):
             continue
         if box is not None and rules.regions:
             names = _regions_of(label, box, rules, (width_px, height_px))
@@ -63,6 +63,16 @@ def _labelled(findings: Findings, rules: Rules) -> Iterator[tuple[dict[str, Any]
         yield _detection_item(detection, rules), detection.box
     for region in findings.text_regions:
         yield _text_item(region), _bounds(region.quad)
+    for output in findings.outputs:
+        yield (
+            {
+                "name": output.name,
+                "datatype": output.datatype,
+                "shape": list(output.shape),
+                "bytes": output.size_bytes,
+            },
+            None,
+        )
     for tensor in findings.tensors:
         yield (
             {
@@ -91,12 +101,6 @@ def _text_item(region: TextRegion) -> dict[str, Any]:
         "score": round(region.score, 4),
         "quad": [[round(x, 1), round(y, 1)] for x, y in region.quad],
     }
-
-
-def _is_wanted(label: str, score: float, rules: Rules) -> bool:
-    if rules.include and label not in rules.include:
-        return False
-    return label not in rules.exclude and score >= rules.min_scores.get(label, rules.min_score)
 
 
 def _regions_of(label: str, box: Box, rules: Rules, size_px: tuple[int, int]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.clock import Clock
-from pipeline.errors import GwError, MalformedMessage, Unavailable
+from pipeline.errors import DeadlinePassed, GwError, MalformedMessage, Unavailable
 from pipeline.following import PAUSE_S, follow
 from pipeline.jobs.job import Job, JobState
 from pipeline.jobs.store import JobStore, Move
@@ -101,11 +101,14 @@ class Postprocess:
             log.debug(event, extra={"job_id": move.job.job_id})
 
     async def _judged(self, claimed: Claimed) -> Move:
-        """Give the move that ends the job: succeeded, or failed when its rules cannot be applied.
+        """Give the move that ends the job: succeeded, failed where its rules fail, or expired.
 
         The one broad except of this service: whatever a rule does to one job, it fails alone.
         """
         now_unix_ms = self._clock.unix_ms()
+        if claimed.job.is_past_deadline(now_unix_ms):
+            late = DeadlinePassed("the deadline passed before the result was ready")
+            return self._fail(claimed.job, late, cause=claimed.entry)
         try:
             result = await self._result(claimed, now_unix_ms)
         except Unavailable:
@@ -126,7 +129,7 @@ class Postprocess:
     def _fail(self, job: Job, exc: Exception, *, cause: Entry | None = None) -> Move:
         return Move(
             job=job,
-            to=JobState.FAILED,
+            to=JobState.EXPIRED if isinstance(exc, DeadlinePassed) else JobState.FAILED,
             expected=frozenset({JobState.INFERRED}),
             finished_unix_ms=self._clock.unix_ms(),
             reason_code=exc.code if isinstance(exc, GwError) else "postprocess_failed",

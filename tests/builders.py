@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.batches.batch import Batch, SourceKind
 from pipeline.clock import SystemClock
 from pipeline.ids import new_id
 from pipeline.jobs.job import Job, PictureFacts, Subscriber
@@ -40,6 +41,16 @@ def make_job(**changes: Any) -> Job:
         "accepted_unix_ms": _CLOCK.unix_ms(),
     }
     return Job(**(defaults | changes))
+
+
+def make_batch(**changes: Any) -> Batch:
+    """Make a batch of an archive, whose jobs are those of :func:`make_job`."""
+    defaults: dict[str, Any] = {
+        "batch_id": make_id("batch"),
+        "kind": SourceKind.ARCHIVE,
+        "template": make_job(job_id=""),
+    }
+    return Batch(**(defaults | changes))
 
 
 def make_provenance(**changes: Any) -> Provenance:

@@ -55,10 +55,10 @@ def make_shelved(
     )
 
 
-def make_held(*, stream: str = "infer", **changes: Any) -> HeldJob:
+def make_held(*, stream: str = "infer", turn: float = 0.0, **changes: Any) -> HeldJob:
     """Make a held job with an entry of its own; *changes* are the job's."""
     entry = Entry(stream=stream, entry_id=f"{next(_NUMBERS)}-0", fields={})
-    return HeldJob(entry=entry, job=make_job(**changes), claimed_unix_ms=0)
+    return HeldJob(entry=entry, job=make_job(**changes), claimed_unix_ms=0, turn=turn)
 
 
 def make_ready(

@@ -35,6 +35,8 @@ def make_card(
 ) -> ModelCard:
     """Give a card of a raw model with a square input; in mode ``free``, sides up to *side_px*."""
     spec = InputSpec(dtype=dtype, layout=layout, resize=resize)
+    if dtype == "uint8":
+        spec = replace(spec, scale=1.0)
     if resize is ResizeMode.FREE:
         spec = replace(spec, min_side_px=1, max_side_px=side_px)
     else:

@@ -78,3 +78,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = connect(RedisSettings(url=redis_url), block_s=5)
     yield client
     await client.aclose()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: what is made at collection differs from worker to worker."""
+    return argname if isinstance(val, bytes) else None

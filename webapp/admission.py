@@ -6,14 +6,18 @@ import math
 from collections import deque
 from collections.abc import Mapping
 
-from pipeline.errors import InvalidPicture, Overloaded
-from pipeline.jobs.job import JobState, PictureFacts
+from pipeline.errors import Overloaded
+from pipeline.jobs.job import JobState
 from pipeline.models.catalogue import ModelEntry
-from pipeline.pictures.header import check_complete, read_picture_header
+from pipeline.models.entry import VersionState
 from webapp.refusals import ModelNotReady, UnknownModel, UnknownVersion
 
 #: The bounds of every Retry-After that is computed.
 RETRY_AFTER_S = (1, 60)
+
+#: For so long a refusal says something about the next submission.
+REFUSAL_COUNTS_MS = 2_000.0
+_REFUSED_MAX = 1024
 
 #: Over how much of the past the drain rate is taken.
 _RATE_WINDOW_MS = 30_000.0
@@ -30,28 +34,12 @@ def choose_version(models: Mapping[str, ModelEntry], *, model: str, version: str
     if not entry.is_ready:
         raise ModelNotReady(model, entry.reason or "it has no usable version")
     if version and version not in entry.versions:
+        for detail in entry.details:
+            if detail.version == version and detail.state is not VersionState.RETIRED:
+                reason = detail.reason or f"it is {detail.state} on {detail.instance}"
+                raise ModelNotReady(f"{model}/{version}", reason)
         raise UnknownVersion(model, version, known=entry.versions)
     return version or entry.versions[0]
-
-
-def picture_facts(data: bytes, *, max_pixels: int) -> PictureFacts:
-    """Read what the picture says about itself; raises InvalidPicture.
-
-    Any size from 1 x 1 up to *max_pixels* is a picture. Nothing is decoded.
-    """
-    header = read_picture_header(data)
-    if header.width_px * header.height_px > max_pixels:
-        raise InvalidPicture(
-            f"The picture has {header.width_px} x {header.height_px} pixels; at most {max_pixels}"
-            " are taken."
-        )
-    check_complete(data, header)
-    return PictureFacts(
-        format=header.format,
-        width_px=header.width_px,
-        height_px=header.height_px,
-        size_bytes=len(data),
-    )
 
 
 def full(*, waiting: int, wanted: int, waiting_max: int, drained_per_s: float) -> Overloaded:
@@ -68,6 +56,23 @@ def retry_after_s(excess: int, drained_per_s: float) -> int:
     if drained_per_s <= 0:
         return high
     return min(high, max(low, math.ceil(excess / drained_per_s)))
+
+
+class RecentRefusals:
+    """Who was refused a moment ago: the next one likely is, too, and is weighed before it costs."""
+
+    def __init__(self) -> None:
+        self._until_ms: dict[str, float] = {}
+
+    def note(self, tenant: str, now_ms: float) -> None:
+        """Note that something of *tenant* was refused."""
+        if len(self._until_ms) >= _REFUSED_MAX:
+            self._until_ms.clear()
+        self._until_ms[tenant] = now_ms + REFUSAL_COUNTS_MS
+
+    def is_likely(self, tenant: str, now_ms: float) -> bool:
+        """Tell whether the next submission of *tenant* is likely refused."""
+        return now_ms < self._until_ms.get(tenant, 0.0)
 
 
 class DrainRate:

@@ -64,6 +64,11 @@ class Holding:
         self._budget.take(size_bytes)
         self.size_bytes += size_bytes
 
+    def shrink(self, size_bytes: int) -> None:
+        """Give *size_bytes* of it back."""
+        self._budget.give_back(size_bytes)
+        self.size_bytes -= size_bytes
+
     def release(self) -> None:
         """Give everything back; idempotent."""
         self._budget.give_back(self.size_bytes)

@@ -25,7 +25,8 @@ class SubmissionHead:
     """What the request line and the headers of a submission say.
 
     *length_bytes* is what the caller claims, None for a chunked body: good for refusing early,
-    never for believing. *wait_s* is the preference of RFC 7240, None without one.
+    never for believing. *wait_s* is the preference of RFC 7240, None without one; nor is there an
+    *idempotency_key*, which is the header's text.
     """
 
     authorization: str = field(default="", repr=False)
@@ -34,6 +35,7 @@ class SubmissionHead:
     content_encoding: str = ""
     length_bytes: int | None = None
     wait_s: int | None = None
+    idempotency_key: str | None = field(default=None, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -48,6 +50,8 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Submissio
             _add(fields, field_name, _header_text(field_name, value))
         elif name == b"prefer":
             wait_s = _first(wait_s, preferred_wait_s(value.decode("latin-1")))
+        elif name == b"idempotency-key" and b"idempotency-key" in known:
+            raise InvalidField("The key is given twice.", field="Idempotency-Key")
         else:
             known.setdefault(name, value.decode("latin-1"))
     _add_query(fields, query)
@@ -60,6 +64,7 @@ def read_head(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Submissio
         content_encoding=known.get(b"content-encoding", "").strip().lower(),
         length_bytes=int(length) if length.isdecimal() else None,
         wait_s=wait_s,
+        idempotency_key=known.get(b"idempotency-key"),
         fields=fields,
     )
 

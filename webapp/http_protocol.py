@@ -11,6 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from webapp.event_stream import CUT_EXTENSION
 from webapp.problems import MEDIA_TYPE, plain_problem
 
 MAX_HEADERS = 100
@@ -97,6 +98,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._has_progress = True
         self._clear_timer()
+        # For an answer whose reader does not read: nothing but this ends it.
+        self.scope["extensions"] = {CUT_EXTENSION: {"call": self.transport.abort}}
         super().on_headers_complete()
         if self.expect_100_continue:
             # A refusal may come in place of "100 Continue". Then nobody can tell whether what

@@ -11,14 +11,19 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.access.tenants import TenantStore
 from pipeline.clock import Clock
+from pipeline.connection import ServerMemory
 from pipeline.errors import MalformedMessage, Unavailable
 from pipeline.health import HealthBoard, Heartbeat
+from pipeline.jobs.loads import Loads, LoadStore
 from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
 from pipeline.models.catalogue import Catalogue, ModelEntry
 from pipeline.pictures.blobs import FileBlobs
 from webapp.admission import DrainRate
+from webapp.box import free_memory_bytes
+from webapp.outlook import Outlook, ServiceRates, outlook_of
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +48,48 @@ class Sample:
     heartbeats: Sequence[Heartbeat] = ()
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     free_bytes: int = 0
+    memory: ServerMemory = ServerMemory(used_bytes=0, limit_bytes=0)
+    free_memory_bytes: int | None = None
+    loads: Loads = field(default_factory=lambda: Loads(fields={}))
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermarks:
+    """With less left than this, or more used, nothing is accepted."""
+
+    disk_free_min_bytes: int
+    memory_free_min_bytes: int
+    redis_memory_max_percent: float
+
+    def reason(self, sample: Sample) -> str:
+        """Say which is passed, "" for none."""
+        if sample.free_bytes < self.disk_free_min_bytes:
+            return "the disk for pictures is nearly full"
+        if sample.memory.percent > self.redis_memory_max_percent:
+            return "the job store's memory is nearly full"
+        free_bytes = sample.free_memory_bytes
+        if free_bytes is not None and free_bytes < self.memory_free_min_bytes:
+            return "the machine's memory is nearly full"
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where the monitor looks."""
+
+    check_server: Callable[[], Awaitable[None]]
+    read_memory: Callable[[], Awaitable[ServerMemory]]
+    store: JobStore
+    loads: LoadStore
+    tenants: TenantStore
+    catalogue: Catalogue
+    board: HealthBoard
+    blobs: FileBlobs
 
 
 def not_ready_reasons(
-    sample: Sample | None, *, now_ms: float, now_unix_ms: int, free_min_bytes: int
+    sample: Sample | None, *, now_ms: float, now_unix_ms: int, watermarks: Watermarks
 ) -> list[str]:
     """List why jobs that come in now would not be done; empty when they would."""
     if sample is None:
@@ -62,8 +105,8 @@ def not_ready_reasons(
         reasons += _dispatcher_reasons(sample.heartbeats, now_unix_ms)
         if not any(model.is_ready for model in sample.models.values()):
             reasons.append("no model is ready")
-    if sample.free_bytes < free_min_bytes:
-        reasons.append("the disk for pictures is nearly full")
+    if full := watermarks.reason(sample):
+        reasons.append(full)
     return reasons
 
 
@@ -81,24 +124,13 @@ def _dispatcher_reasons(heartbeats: Sequence[Heartbeat], now_unix_ms: int) -> li
 class Monitor:
     """Samples the stack every second until it is told to stop."""
 
-    def __init__(
-        self,
-        *,
-        check_server: Callable[[], Awaitable[None]],
-        store: JobStore,
-        catalogue: Catalogue,
-        board: HealthBoard,
-        blobs: FileBlobs,
-        clock: Clock,
-    ) -> None:
-        self._check_server = check_server
-        self._store = store
-        self._catalogue = catalogue
-        self._board = board
-        self._blobs = blobs
+    def __init__(self, sources: Sources, *, watermarks: Watermarks, clock: Clock) -> None:
+        self._sources = sources
+        self.watermarks = watermarks
         self._clock = clock
         self._server_is_checked = False
         self._drain_rate = DrainRate()
+        self._rates = ServiceRates()
         self._models: Mapping[str, ModelEntry] = {}
         self.sample: Sample | None = None
 
@@ -106,6 +138,15 @@ class Monitor:
     def drained_per_s(self) -> float:
         """Give how many jobs end per second."""
         return self._drain_rate.per_s
+
+    def outlook(self, model: str, tenant: str) -> Outlook:
+        """Say what new work of *tenant* for *model* has before it, as of the last look."""
+        sample = self.sample
+        if sample is None:
+            return Outlook(per_s=0.0, share=1.0)
+        return outlook_of(
+            model, tenant, rates=self._rates, loads=sample.loads, weights=sample.weights
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sample until *stop* is set; raises InvalidSettings for a server that could lose jobs."""
@@ -117,19 +158,28 @@ class Monitor:
     async def look(self) -> None:
         """Take one sample."""
         before = self.sample
-        free_bytes = await asyncio.to_thread(self._blobs.free_bytes)
+        sources = self._sources
+        free_bytes = await asyncio.to_thread(sources.blobs.free_bytes)
         try:
             if not self._server_is_checked:
-                await self._check_server()
+                await sources.check_server()
                 self._server_is_checked = True
-            heartbeats = await self._board.all()
-            self._models = await self._catalogue.models()
-            self._drain_rate.add(self._clock.monotonic_ms(), await self._store.counts())
+            heartbeats = await sources.board.all()
+            self._models = await sources.catalogue.models()
+            self._drain_rate.add(self._clock.monotonic_ms(), await sources.store.counts())
+            loads = await sources.loads.read()
+            self._rates.add(self._clock.monotonic_ms(), loads)
+            weights = {each.tenant: each.weight for each in await sources.tenants.all()}
+            memory = await sources.read_memory()
             self.sample = Sample(
                 at_ms=self._clock.monotonic_ms(),
                 heartbeats=heartbeats,
                 models=self._models,
                 free_bytes=free_bytes,
+                memory=memory,
+                free_memory_bytes=free_memory_bytes(),
+                loads=loads,
+                weights=weights,
             )
         except MalformedMessage as exc:
             # Work is still accepted: what one broken record says concerns nobody else.
@@ -154,7 +204,7 @@ class Monitor:
         """
         entry = self._models.get(wanted)
         if entry is None or not entry.is_ready:
-            self._models = await self._catalogue.models()
+            self._models = await self._sources.catalogue.models()
         return self._models
 
     def check_store_answers(self) -> None:
@@ -162,10 +212,17 @@ class Monitor:
         if self.sample is not None and self.sample.redis_reason:
             raise Unavailable(self.sample.redis_reason)
 
-    def check_disk(self, free_min_bytes: int) -> None:
-        """Raise Unavailable if the disk for pictures is nearly full."""
-        if self.sample is not None and self.sample.free_bytes < free_min_bytes:
-            raise Unavailable("the disk for pictures is nearly full", retry_after_s=30)
+    def check_service(self, service: str) -> None:
+        """Raise Unavailable if no *service* showed its life at the last look."""
+        now_unix_ms = self._clock.unix_ms()
+        beats = self.sample.heartbeats if self.sample is not None else ()
+        if not any(beat.service == service and beat.is_fresh(now_unix_ms) for beat in beats):
+            raise Unavailable(f"no {service} service is running")
+
+    def check_room(self) -> None:
+        """Raise Unavailable if the disk, the job store or the machine's memory is nearly full."""
+        if self.sample is not None and (reason := self.watermarks.reason(self.sample)):
+            raise Unavailable(reason, retry_after_s=30)
 
     def _log_change(self, before: Sample | None, now: Sample) -> None:
         was_away = before is not None and before.redis_reason

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
-from pipeline.jobs.job import Job, JobState, Subscriber
-from pipeline.models.catalogue import ModelEntry
+from pipeline.events.log import LoggedEvent, NamedCursor
+from pipeline.jobs.job import Job, JobState, PictureFacts, Subscriber
+from pipeline.models.tensors import TensorFacts
 
 
 def job_path(job_id: str) -> str:
@@ -33,14 +34,36 @@ def job_document(job: Job) -> dict[str, Any]:
         "started_at": moment(job.started_unix_ms),
         "finished_at": moment(job.finished_unix_ms),
         "deadline": moment(job.deadline_unix_ms),
-        "picture": {
-            "format": job.picture.format,
-            "width": job.picture.width_px,
-            "height": job.picture.height_px,
-            "bytes": job.picture.size_bytes,
-        },
+        "picture": None if job.tensor else _picture(job.picture),
+        "tensor": _tensor(job.tensor) if job.tensor else None,
         "reason": {"code": job.reason_code, "detail": job.reason} if job.reason_code else None,
-        "links": {"self": path, "result": f"{path}/result", "deliveries": f"{path}/deliveries"},
+        "links": {
+            "self": path,
+            "result": f"{path}/result",
+            "deliveries": f"{path}/deliveries",
+            "events": f"{path}/events",
+            "picture": f"{path}/picture" if job.keep_picture_s else None,
+            "preview": f"{path}/preview" if job.preview else None,
+            "outputs": f"{path}/outputs" if job.raw_outputs else None,
+        },
+    }
+
+
+def _picture(picture: PictureFacts) -> dict[str, Any]:
+    return {
+        "format": picture.format,
+        "width": picture.width_px,
+        "height": picture.height_px,
+        "bytes": picture.size_bytes,
+    }
+
+
+def _tensor(tensor: TensorFacts) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": list(tensor.shape),
+        "bytes": tensor.size_bytes,
     }
 
 
@@ -57,6 +80,42 @@ def jobs_json(jobs: Sequence[Job], *, with_result: bool = False) -> str:
     """Give several jobs as one JSON document, or a single one as itself."""
     texts = [job_json(job, with_result=with_result) for job in jobs]
     return texts[0] if len(texts) == 1 else f'{{"jobs":[{",".join(texts)}]}}'
+
+
+def page_json(jobs: Sequence[Job], cursor: str) -> str:
+    """Give one page of a list, and the cursor of the next one, null for none."""
+    texts = ",".join(map(job_json, jobs))
+    return f'{{"jobs":[{texts}],"next":{to_json(cursor or None)}}}'
+
+
+def event_document(event: LoggedEvent, job: Job | None) -> dict[str, Any]:
+    """Give the document of an event; of a job that is gone only the id is left."""
+    data = {"id": event.job_id} if job is None else job_document(job)
+    return {
+        "id": event.cursor,
+        "type": f"job.{event.event}",
+        "timestamp": moment(event.unix_ms),
+        "data": data,
+    }
+
+
+def job_event_document(job: Job, *, now_unix_ms: int) -> dict[str, Any]:
+    """Give the document of the state in which *job* was seen."""
+    at_unix_ms = job.finished_unix_ms or now_unix_ms
+    return {
+        "type": f"job.{job.state}",
+        "timestamp": moment(at_unix_ms),
+        "data": job_document(job),
+    }
+
+
+def subscriber_document(named: NamedCursor) -> dict[str, Any]:
+    """Give the document of a named subscriber of the event feed."""
+    return {
+        "subscriber": named.name,
+        "cursor": named.cursor,
+        "noted_at": moment(named.noted_unix_ms),
+    }
 
 
 def delivery_document(
@@ -76,30 +135,19 @@ def delivery_document(
             "url": public_url(subscriber.url) or None,
         },
         "due": moment(due_unix_ms),
-        "attempts": [
-            {
-                "number": attempt.number,
-                "at": moment(attempt.at_unix_ms),
-                "duration_ms": attempt.duration_ms,
-                "status": attempt.status or None,
-                "error": attempt.error or None,
-                "answer": attempt.answer or None,
-            }
-            for attempt in attempts
-        ],
+        "attempts": [attempt_document(each) for each in attempts],
     }
 
 
-def model_document(entry: ModelEntry) -> dict[str, Any]:
-    """Give the document of a model."""
+def attempt_document(attempt: Attempt) -> dict[str, Any]:
+    """Give the document of one attempt."""
     return {
-        "name": entry.name,
-        "task": entry.task,
-        "description": entry.description,
-        "state": "ready" if entry.is_ready else "refused",
-        "reason": entry.reason or None,
-        "versions": list(entry.versions),
-        "labels": list(entry.labels),
+        "number": attempt.number,
+        "at": moment(attempt.at_unix_ms),
+        "duration_ms": attempt.duration_ms,
+        "status": attempt.status or None,
+        "error": attempt.error or None,
+        "answer": attempt.answer or None,
     }
 
 

@@ -32,6 +32,7 @@ from pipeline.errors import (
     Unavailable,
 )
 from webapp import refusals
+from webapp.error_forms import form_of
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +43,42 @@ STATUS_OF: Mapping[type[GwError], int] = {
     CallerError: 400,
     InvalidRequest: 400,
     AccessDenied: 401,
+    refusals.MissingScope: 403,
     # Of a URL, and of what a submission names: the code tells which.
     NotFound: 404,
     refusals.UploadTimedOut: 408,
     # The job will get there: the same request succeeds later.
     refusals.ResultNotReady: 409,
+    refusals.JobNotEnded: 409,
+    refusals.JobEnded: 409,
+    refusals.BatchEnded: 409,
+    refusals.RequestInFlight: 409,
+    refusals.TooManySubscribers: 409,
+    refusals.TooManyEndpoints: 409,
+    refusals.DeliveryOnItsWay: 409,
+    refusals.NothingToSend: 409,
+    refusals.EndpointDisabled: 409,
+    refusals.OperationUnderWay: 409,
     # The job ended without one: no later request succeeds.
     refusals.NoResult: 410,
+    refusals.EndedWithout: 422,
+    refusals.ResultLate: 504,
+    refusals.NotStreamed: 406,
+    refusals.JobRemoved: 410,
+    refusals.OutputsGone: 410,
+    refusals.EventsTrimmed: 410,
     refusals.BodyTooLarge: 413,
     refusals.UnsupportedContent: 415,
     # The request is well formed, and what it carries or points to is of no use.
     InvalidPicture: 422,
+    refusals.UnusableSource: 422,
+    refusals.KeyReused: 422,
     TargetNotAllowed: 422,
     FetchFailed: 422,
     Overloaded: 429,
+    refusals.DeadlineUnreachable: 429,
+    refusals.QuotaReached: 429,
+    refusals.RateLimited: 429,
     Unavailable: 503,
 }
 
@@ -73,23 +96,44 @@ CODE_OF_STATUS: Mapping[int, str] = {
 _TITLES: Mapping[str, str] = {
     "access_denied": "Access denied",
     "bad_request": "Bad request",
+    "batch_ended": "The batch has ended",
     "body_too_large": "Body too large",
+    "delivery_on_its_way": "The delivery has not ended",
+    "endpoint_disabled": "The endpoint is disabled",
+    "events_trimmed": "Events are no longer kept",
+    "deadline_unreachable": "Deadline cannot be met",
     "headers_too_large": "Headers too large",
+    "idempotency_key_reused": "Idempotency key reused",
     "internal_error": "Internal error",
     "invalid_picture": "Not a picture that is taken",
     "invalid_request": "Invalid request",
+    "job_ended": "The job has ended",
+    "job_not_ended": "The job has not ended",
+    "job_removed": "The job was removed",
     "method_not_allowed": "Method not allowed",
+    "missing_scope": "Missing scope",
     "model_not_ready": "Model not ready",
     "no_result": "No result",
+    "not_acceptable": "Not acceptable",
+    "result_late": "No result in time",
     "not_found": "Not found",
+    "nothing_to_send": "Nothing to send",
+    "operation_under_way": "An operation is under way",
+    "outputs_gone": "Outputs are no longer kept",
     "overloaded": "Too much work is waiting",
+    "request_in_flight": "Request in flight",
+    "quota_reached": "The tenant's quota is reached",
+    "rate_limited": "Too many jobs a second",
     "request_timed_out": "Request timed out",
     "result_not_ready": "Result not ready",
     "target_not_allowed": "Target not allowed",
+    "too_many_endpoints": "Too many endpoints",
+    "too_many_subscribers": "Too many subscribers",
     "unavailable": "Temporarily unavailable",
     "unknown_endpoint": "Unknown endpoint",
     "unknown_model": "Unknown model",
     "unknown_version": "Unknown version",
+    "unusable_source": "Unusable source",
     "unsupported_media_type": "Unsupported media type",
     "upload_timed_out": "Upload timed out",
     "uri_too_long": "URI too long",
@@ -139,7 +183,7 @@ def problem_of(error: GwError) -> Problem:
     status = status_of(error)
     if status == 500:
         return internal_problem()
-    headers = {}
+    headers = dict(getattr(error, "headers", {}))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="gw"'
     retry_after_s = getattr(error, "retry_after_s", None)
@@ -201,13 +245,13 @@ class LastResort:
             if scope["type"] != "http" or started:
                 raise
             log.exception("request.broke", extra=_request_facts(scope, exc))
-            await internal_problem().to_response()(scope, receive, send)
+            await _said(internal_problem(), scope)(scope, receive, send)
 
 
 def _facts(error: GwError) -> dict[str, Any]:
     facts = {
         name: value
-        for name in ("field", "allowed", "state")
+        for name in ("field", "allowed", "state", "scope", "estimate_s")
         if (value := getattr(error, name, None))
     }
     if isinstance(error, refusals.NoResult):
@@ -221,14 +265,19 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def noted_problem(request: Request, error: GwError) -> Problem:
+    """Say an error as a problem, and log what concerns the operator."""
+    problem = problem_of(error)
+    if problem.status == 500:
+        log.error("request.broke", exc_info=error, extra=_request_facts(request.scope, error))
+    elif problem.status == 503:
+        log.warning("request.refused", extra={"code": problem.code, "reason": str(error)})
+    return problem
+
+
 def _on_gw_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, GwError)  # noqa: S101  # what it is registered for
-    problem = problem_of(exc)
-    if problem.status == 500:
-        log.error("request.broke", exc_info=exc, extra=_request_facts(request.scope, exc))
-    elif problem.status == 503:
-        log.warning("request.refused", extra={"code": problem.code, "reason": str(exc)})
-    return problem.to_response()
+    return _said(noted_problem(request, exc), request.scope)
 
 
 def _on_http_exception(request: Request, exc: Exception) -> Response:
@@ -237,9 +286,10 @@ def _on_http_exception(request: Request, exc: Exception) -> Response:
         404: "There is nothing at this path.",
         405: f"{request.method} is not possible here.",
     }
-    return plain_problem(
+    problem = plain_problem(
         exc.status_code, detail=details.get(exc.status_code, ""), headers=exc.headers
-    ).to_response()
+    )
+    return _said(problem, request.scope)
 
 
 def _on_validation_error(_request: Request, exc: Exception) -> Response:
@@ -252,6 +302,19 @@ def _on_validation_error(_request: Request, exc: Exception) -> Response:
 def _on_disconnect(_request: Request, _exc: Exception) -> Response:
     # Nobody is there to read it.
     return plain_problem(400, detail="The connection ended before the body did.").to_response()
+
+
+def _said(problem: Problem, scope: Scope) -> Response:
+    """Give the answer in the form that errors have at the request's path."""
+    form = form_of(scope.get("path", ""))
+    if form is None:
+        return problem.to_response()
+    return Response(
+        form(problem.detail),
+        status_code=problem.status,
+        headers=dict(problem.headers),
+        media_type="application/json",
+    )
 
 
 def _request_facts(scope: Scope, exc: Exception) -> dict[str, Any]:

@@ -25,6 +25,15 @@ class Picture(_Document):
     bytes: int
 
 
+class Tensor(_Document):
+    """What a job has instead of a picture: one item of an inference request."""
+
+    name: str
+    datatype: str
+    shape: list[int] = Field(description="Without the batch axis.")
+    bytes: int
+
+
 class Reason(_Document):
     """Why a job has no result."""
 
@@ -38,6 +47,10 @@ class JobLinks(_Document):
     self: str
     result: str
     deliveries: str
+    events: str
+    picture: str | None = Field(description="Null where pictures are not kept.")
+    preview: str | None = Field(description="Null where none was asked for.")
+    outputs: str | None = Field(description="The model's raw outputs; null where not asked for.")
 
 
 class JobDocument(_Document):
@@ -54,7 +67,8 @@ class JobDocument(_Document):
     started_at: str | None = Field(description=_MOMENT)
     finished_at: str | None = Field(description=_MOMENT)
     deadline: str | None = Field(description=_MOMENT)
-    picture: Picture
+    picture: Picture | None = Field(description="Null for a job that has a tensor instead.")
+    tensor: Tensor | None = Field(description="Null for a job that has a picture.")
     reason: Reason | None = Field(description="Set when the job ended without a result.")
     links: JobLinks
 
@@ -75,6 +89,56 @@ class FinishedJobsDocument(_Document):
     """The same, all ended, with their results."""
 
     jobs: list[FinishedJobDocument]
+
+
+class JobPageDocument(_Document):
+    """Some jobs, newest first."""
+
+    jobs: list[JobDocument]
+    next: str | None = Field(description="The cursor of the next page; null when this is the last.")
+
+
+class RemovedJobDocument(_Document):
+    """What is left of a job whose record is gone."""
+
+    id: str
+
+
+class EventDocument(_Document):
+    """One thing that happened to a job."""
+
+    id: str = Field(description="The cursor behind it.", examples=["1795309584742-0"])
+    type: Literal["job.accepted", "job.succeeded", "job.failed", "job.canceled", "job.expired"]
+    timestamp: str = Field(description=_MOMENT)
+    data: JobDocument | RemovedJobDocument = Field(description="The job as it is now.")
+
+
+class EventsDocument(_Document):
+    """Events, oldest first."""
+
+    events: list[EventDocument]
+    next: str = Field(description="The cursor behind all of them; go on with it.")
+
+
+class SubscriberCursorDocument(_Document):
+    """How far a named subscriber has come."""
+
+    subscriber: str
+    cursor: str
+    noted_at: str = Field(description=_MOMENT)
+
+
+class SubscribersDocument(_Document):
+    """The named subscribers of a tenant."""
+
+    subscribers: list[SubscriberCursorDocument]
+
+
+class AckDocument(_Document):
+    """All up to *cursor* has been worked on."""
+
+    subscriber: str = Field(examples=["belt-7"])
+    cursor: str = Field(examples=["1795309584742-0"])
 
 
 class AttemptDocument(_Document):
@@ -111,24 +175,6 @@ class DeliveriesDocument(_Document):
     deliveries: list[DeliveryDocument]
 
 
-class ModelDocument(_Document):
-    """A model."""
-
-    name: str
-    task: str
-    description: str
-    state: Literal["ready", "refused"]
-    reason: str | None = Field(description="Why it is refused, and what to do.")
-    versions: list[str] = Field(description="Usable ones, the newest first: the default.")
-    labels: list[str]
-
-
-class ModelsDocument(_Document):
-    """All models."""
-
-    models: list[ModelDocument]
-
-
 class AliveDocument(_Document):
     """The process answers."""
 
@@ -153,4 +199,8 @@ class ProblemDocument(BaseModel):
     field: str | None = Field(None, description="The field that is wrong.")
     allowed: list[str] | None = Field(None, description="What the field may be.")
     state: JobState | None = Field(None, description="The job's state.")
+    estimate_s: float | None = Field(
+        None, description="In how many seconds the result would be there."
+    )
+    scope: str | None = Field(None, description="The scope that the API key lacks.")
     reason: Reason | None = Field(None, description="The job's own reason.")

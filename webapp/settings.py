@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from egress.settings import EgressSettings
+from pipeline.batches.batch import BATCHES_FOLDER
+from pipeline.batches.settings import BatchLimits
+from pipeline.jobs.kept import KEPT_FOLDER
 from pipeline.pictures.blobs import PICTURES_FOLDER
 from pipeline.settings import ServiceSettings, setting
 
@@ -40,6 +44,12 @@ class UploadSettings:
         "The largest JSON body; 0 is room for the largest picture in base64.",
         at_least=0,
     )
+    infer_json_max_bytes: int = setting(
+        "GW_INFER_JSON_MAX_BYTES",
+        8 * 1024 * 1024,
+        "The most JSON that an inference request may have; what is larger is sent as binary.",
+        at_least=1024,
+    )
     jobs_per_request_max: int = setting(
         "GW_JOBS_PER_REQUEST_MAX",
         32,
@@ -68,6 +78,54 @@ class UploadSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventSettings:
+    """How long events are kept, and the bounds of the streams that tell them."""
+
+    events_max: int = setting(
+        "GW_EVENTS_MAX",
+        100_000,
+        "How many events are kept for each tenant; a job has two. One takes some 60 bytes of"
+        " Redis's memory.",
+        at_least=100,
+    )
+    events_retention_s: int = setting(
+        "GW_EVENTS_RETENTION_S",
+        7 * 24 * 3600,
+        "How long events are kept for those who read them later.",
+        at_least=60,
+        at_most=31_536_000,
+    )
+    streams_max: int = setting(
+        "GW_STREAMS_MAX",
+        200,
+        "How many event streams and long polls may be open; past it they are answered 503.",
+        at_least=1,
+        at_most=10_000,
+    )
+    tenant_streams_max: int = setting(
+        "GW_STREAMS_PER_TENANT_MAX",
+        50,
+        "How many of them one tenant may have open; past it they are answered 429.",
+        at_least=1,
+        at_most=10_000,
+    )
+    heartbeat_s: float = setting(
+        "GW_STREAM_HEARTBEAT_S",
+        15.0,
+        "How often a silent event stream gives a sign of life.",
+        at_least=0.1,
+        at_most=300,
+    )
+    send_timeout_s: float = setting(
+        "GW_STREAM_SEND_TIMEOUT_S",
+        10.0,
+        "How long the reader of an event stream may take to read before it is cut.",
+        at_least=0.1,
+        at_most=300,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebappSettings:
     """The webapp's settings."""
 
@@ -83,6 +141,22 @@ class WebappSettings:
         at_most=65535,
     )
     uploads: UploadSettings = field(default_factory=UploadSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+    batches: BatchLimits = field(default_factory=BatchLimits)
+    batch_upload_timeout_s: float = setting(
+        "GW_BATCH_UPLOAD_TIMEOUT_S",
+        3600.0,
+        "How long an archive or a video may take to arrive, whole.",
+        at_least=1,
+        at_most=86_400,
+    )
+    batches_open_max: int = setting(
+        "GW_BATCHES_OPEN_MAX",
+        100,
+        "How many batches may be open; past it new ones are answered 429.",
+        at_least=1,
+        at_most=10_000,
+    )
     jobs_waiting_max: int = setting(
         "GW_JOBS_WAITING_MAX",
         100_000,
@@ -94,6 +168,30 @@ class WebappSettings:
         512,
         "With less left on the disk for pictures nothing is accepted.",
         at_least=0,
+    )
+    pictures_max_mb: int = setting(
+        "GW_PICTURES_MAX_MB",
+        0,
+        "How much all pictures that wait for a device may take together; 0 leaves it to the disk.",
+        at_least=0,
+    )
+    memory_free_min_mb: int = setting(
+        "GW_MEMORY_FREE_MIN_MB",
+        64,
+        "With less of the machine's memory left nothing is accepted.",
+        at_least=0,
+    )
+    redis_memory_max_percent: float = setting(
+        "GW_REDIS_MEMORY_MAX_PERCENT",
+        90.0,
+        "When Redis uses more of its maxmemory nothing is accepted: the rest is for what was.",
+        at_least=1,
+        at_most=100,
+    )
+    cors_origins: str = setting(
+        "GW_CORS_ORIGINS",
+        "",
+        "Origins whose pages may call the API, such as https://ui.example.com; none by default.",
     )
     blob_threads: int = setting(
         "GW_BLOB_THREADS",
@@ -109,6 +207,13 @@ class WebappSettings:
         at_least=0,
         at_most=600,
     )
+    idempotency_s: int = setting(
+        "GW_IDEMPOTENCY_S",
+        24 * 3600,
+        "How long a repeated request with the same Idempotency-Key is answered as the first.",
+        at_least=60,
+        at_most=2_592_000,
+    )
     url_fetch_timeout_s: float = setting(
         "GW_URL_FETCH_TIMEOUT_S",
         15.0,
@@ -116,11 +221,28 @@ class WebappSettings:
         at_least=0.1,
         at_most=300,
     )
+    public_url: str = setting(
+        "GW_PUBLIC_URL",
+        "",
+        "Where callers reach the API, for the links of answers that must be whole, such as "
+        "`https://gw.example.com`; without it they are made of the request's own host.",
+    )
+    egress: EgressSettings = field(default_factory=EgressSettings)
     egress_allow: str = setting(
         "GW_EGRESS_ALLOW",
         "",
         "Private ranges that URLs may lead to, such as 192.168.10.0/24:80,443.",
     )
+
+    @property
+    def kept_dir(self) -> Path:
+        """Give the folder of pictures and previews that are kept after their job's end."""
+        return self.service.data_dir / KEPT_FOLDER
+
+    @property
+    def batches_dir(self) -> Path:
+        """Give the folder of the batches' sources and results."""
+        return self.service.data_dir / BATCHES_FOLDER
 
     @property
     def blobs_dir(self) -> Path:

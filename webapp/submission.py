@@ -73,6 +73,9 @@ class JobFields(BaseModel):
         examples=["2030-01-31T12:00:00Z"],
     )
     webhook: WebhookFields | None = None
+    preview: bool = Field(
+        False, description="Draw what was found on the picture; see GET /v1/jobs/{job_id}/preview."
+    )
     reference: str = Field(
         "",
         max_length=REFERENCE_MAX_CHARACTERS,
@@ -96,15 +99,20 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Checked fields. *deadline_unix_ms* is 0 for none, *version* "" for the newest."""
+    """Checked fields. *deadline_unix_ms* is 0 for none, *version* "" for the newest.
+
+    *dialect* is the protocol that the caller speaks, "" for the API's own.
+    """
 
     model: str
     version: str
     priority: Priority
     deadline_unix_ms: int
     webhook: Webhook | None
+    preview: bool
     reference: str
     metadata: Mapping[str, Any] = field(repr=False)
+    dialect: str = ""
 
 
 def parse_submission(
@@ -125,6 +133,7 @@ def parse_submission(
         priority=parsed.priority,
         deadline_unix_ms=_deadline_unix_ms(parsed, now_unix_ms),
         webhook=_webhook(parsed.webhook, egress) if parsed.webhook else None,
+        preview=parsed.preview,
         reference=parsed.reference,
         metadata=parsed.metadata,
     )

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from starlette.types import Receive
+
 from pipeline.errors import Unavailable
 from pipeline.jobs.ended import EndedJobs
 from pipeline.jobs.store import JobStore
@@ -51,6 +53,23 @@ class Waiter:
         except TimeoutError:
             return False
         return not self.missing
+
+
+async def ended_unless_gone(receive: Receive, waiter: Waiter, wait_s: float) -> bool:
+    """Wait for the jobs' ends, but not longer than the caller, whose whole body was received."""
+    waiting = asyncio.ensure_future(waiter.wait(wait_s))
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.done() and waiting.result()
+    finally:
+        waiting.cancel()
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class EndWatcher:

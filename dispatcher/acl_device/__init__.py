@@ -11,7 +11,9 @@
     pixel_unit   dynamic AIPP, set from the model card
     tensors      a model's inputs and outputs in numpy's words
     om_facts     what an OM file says of itself, read without a device
-    model        a loaded model and its runs
+    model        a loaded model: its description and its two sets of buffers
+    staged       a batch brought to one of them, run and read
+    dvpp/        the picture units
 
 Only modules of this package import ``acl``. Everything is closed explicitly: a destructor would run
 in an order that nobody chose, after the device has gone.

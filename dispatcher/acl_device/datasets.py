@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 
 import acl  # type: ignore[import-not-found, unused-ignore]
@@ -13,14 +13,23 @@ from dispatcher.acl_device.session import RunMode
 
 
 class Dataset:
-    """A new buffer for each of *sizes_bytes*; raises AclFailure, and keeps nothing then."""
+    """A new buffer for each of *sizes_bytes*; raises AclFailure, and keeps nothing then.
 
-    def __init__(self, sizes_bytes: Iterable[int], run_mode: RunMode) -> None:
+    Those at the positions *for_pictures* are memory that the picture units can write to.
+    """
+
+    def __init__(
+        self,
+        sizes_bytes: Iterable[int],
+        run_mode: RunMode,
+        *,
+        for_pictures: Collection[int] = (),
+    ) -> None:
         with ExitStack() as opened:
             buffers: list[DeviceBuffer] = []
             handles: list[int] = []
-            for size_bytes in sizes_bytes:
-                buffer = DeviceBuffer(size_bytes, run_mode)
+            for index, size_bytes in enumerate(sizes_bytes):
+                buffer = DeviceBuffer(size_bytes, run_mode, for_pictures=index in for_pictures)
                 opened.callback(buffer.free)
                 buffers.append(buffer)
                 handle = acl.create_data_buffer(buffer.address, size_bytes)

@@ -1,7 +1,8 @@
-"""A loaded model: what the device says of it, its buffers, and its runs.
+"""A loaded model: what the device says of it, and its two sets of buffers.
 
-A model with batch gears has one set of buffers, of the largest gear: a smaller one uses their
-beginning. So memory is taken when the model is loaded and never after.
+A model with batch gears has buffers of the largest gear: a smaller one uses their beginning. Memory
+is taken when the model is loaded and never after. One batch is written to the second set while
+another runs on the first.
 """
 
 from __future__ import annotations
@@ -18,23 +19,51 @@ from numpy.typing import NDArray
 
 from dispatcher.acl_device.calls import check, check_handle
 from dispatcher.acl_device.datasets import Dataset
+from dispatcher.acl_device.memory import DeviceBuffer
 from dispatcher.acl_device.pixel_unit import set_pixel_unit
 from dispatcher.acl_device.session import Session
-from dispatcher.acl_device.tensors import DTYPES, free_batch, output_names
-from dispatcher.cards.card import InputSpec
+from dispatcher.acl_device.tensors import DTYPES, SLOTS, free_batch, input_shape, output_names
+from dispatcher.cards.card import InputSpec, PictureDecoder
+from dispatcher.pictures.items import Item
 from dispatcher.runtime import TensorSpec
 from omfile.facts import BATCH_GEAR_INPUT, DYNAMIC_AIPP_INPUT
-from pipeline.errors import InvalidSettings, ModelFault
+from pipeline.errors import ContractBroken, InvalidSettings, ModelFault
+
+
+class Slot:
+    """Buffers for one batch of a model; raises AclFailure, and keeps nothing then."""
+
+    def __init__(
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        session: Session,
+        pictures_at: int | None,
+    ) -> None:
+        with ExitStack() as opened:
+            for_pictures = () if pictures_at is None else (pictures_at,)
+            self.inputs = Dataset(inputs, session.run_mode, for_pictures=for_pictures)
+            opened.callback(self.inputs.close)
+            self.outputs = Dataset(outputs, session.run_mode)
+            opened.callback(self.outputs.close)
+            # The gear that the hidden input's buffer holds.
+            self.gear: int | None = None
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        """Free the buffers. Closing again does nothing."""
+        self._opened.close()
 
 
 class AclModel:
     """Loads the OM at *path* when constructed, keeping nothing if that fails.
 
     Raises AclFailure where ACL refuses it, InvalidSettings where gw cannot run it. *spec* sets a
-    pixel unit that wants to be set. Load, run and close in the thread that opened *session*.
+    pixel unit that wants to be set. Load, run and close in the context of *session*.
     """
 
     def __init__(self, session: Session, path: Path, spec: InputSpec) -> None:
+        self.spec = spec
         self._session = session
         with ExitStack() as opened:
             self._model_id, code = acl.mdl.load_from_file(str(path))
@@ -44,19 +73,8 @@ class AclModel:
             opened.callback(lambda: check("acl.mdl.destroy_desc", acl.mdl.destroy_desc(self._desc)))
             check("acl.mdl.get_desc", acl.mdl.get_desc(self._desc, self._model_id))
             self._describe(path)
-            self._inputs = Dataset(self._input_sizes, session.run_mode)
-            opened.callback(self._inputs.close)
-            self._outputs = Dataset(self._output_sizes, session.run_mode)
-            opened.callback(self._outputs.close)
-            if self._pixel_unit_index is not None:
-                set_pixel_unit(
-                    self._model_id,
-                    self._inputs.handle,
-                    self._pixel_unit_index,
-                    batch=self._largest_batch,
-                    spec=spec,
-                )
-            # The gear that the hidden input's buffer holds.
+            self._free = [self._new_slot(opened) for _ in range(SLOTS)]
+            # The gear that was set last, in whichever slot: the device keeps one for the model.
             self._gear: int | None = None
             self._checked_gears: set[int] = set()
             self._opened = opened.pop_all()
@@ -65,29 +83,75 @@ class AclModel:
         """Unload the model and free its buffers. Closing again does nothing."""
         self._opened.close()
 
-    def new_outputs(self, batch_size: int) -> dict[str, NDArray[Any]]:
-        """Give arrays for the outputs of *batch_size* items, in the file's order."""
-        return {
-            spec.name: np.empty((batch_size, *spec.shape[1:]), spec.dtype) for spec in self.outputs
-        }
+    @property
+    def largest_batch(self) -> int:
+        """How many items a run takes at most."""
+        return max(self.batch_sizes)
 
-    def run(self, items: NDArray[Any], gear: int, outputs: Sequence[NDArray[Any]]) -> None:
-        """Run *items*, padded with zeros to *gear*, and fill *outputs* with one entry each.
+    @property
+    def item_bytes(self) -> int:
+        """How far one item lies behind the other in a slot's pixels."""
+        spec = self.inputs[0]
+        return prod(spec.shape[1:]) * np.dtype(spec.dtype).itemsize
 
-        All arrays are C-contiguous. Raises AclFailure, or ModelFault for outputs of other shapes
-        than the model told.
+    def check_item(self, item: Item) -> None:
+        """Raise ModelFault for an item that is not laid out as the model's input."""
+        wanted = self.inputs[0]
+        if tuple(item.shape) != wanted.shape[1:] or item.dtype != wanted.dtype:
+            raise ModelFault(
+                f"the model takes {wanted}, not items of {item.dtype} {list(item.shape)}"
+            )
+
+    def take_slot(self) -> Slot:
+        """Take buffers for a batch; raises ContractBroken while all are taken."""
+        if not self._free:
+            raise ContractBroken("a third batch of a model is brought to the device")
+        return self._free.pop()
+
+    def give_back(self, slot: Slot) -> None:
+        """Give back what take_slot gave, once the device is through with it."""
+        self._free.append(slot)
+
+    def pixels(self, slot: Slot) -> DeviceBuffer:
+        """Give the buffer that items are written to, one behind the other."""
+        return slot.inputs.buffers[self._pixels_index]
+
+    def launch(self, slot: Slot, gear: int) -> None:
+        """Have the device run *slot* in a batch of *gear*; raises AclFailure."""
+        if self._gear_index is not None and not self._gear == slot.gear == gear:
+            self._gear = slot.gear = None
+            code = acl.mdl.set_dynamic_batch_size(
+                self._model_id, slot.inputs.handle, self._gear_index, gear
+            )
+            check("acl.mdl.set_dynamic_batch_size", code)
+            self._gear = slot.gear = gear
+        self._session.launch(self._model_id, slot.inputs.handle, slot.outputs.handle)
+
+    def finish(self, gear: int) -> None:
+        """Wait for the end of the run; raises AclFailure.
+
+        Raises ModelFault for outputs of other shapes than the model told, which is asked after the
+        first run of *gear*.
         """
-        self._choose(gear)
-        pixels = self._inputs.buffers[self._pixels_index]
-        pixels.write(items)
-        if len(items) < gear:
-            item_bytes = items.nbytes // len(items)
-            # What an earlier batch left there could bring this one down.
-            pixels.zero_from(items.nbytes, (gear - len(items)) * item_bytes)
-        self._session.run(self._model_id, self._inputs.handle, self._outputs.handle)
-        self._check_shapes(gear)
-        for buffer, values in zip(self._outputs.buffers, outputs, strict=True):
-            buffer.read_into(values)
+        self._session.finish()
+        if gear not in self._checked_gears:
+            self._check_shapes(gear)
+            self._checked_gears.add(gear)
+
+    def _new_slot(self, opened: ExitStack) -> Slot:
+        decodes = self.spec.decode is PictureDecoder.DVPP
+        pictures_at = self._pixels_index if decodes else None
+        slot = Slot(self._input_sizes, self._output_sizes, self._session, pictures_at)
+        opened.callback(slot.close)
+        if self._pixel_unit_index is not None:
+            set_pixel_unit(
+                self._model_id,
+                slot.inputs.handle,
+                self._pixel_unit_index,
+                batch=self.largest_batch,
+                spec=self.spec,
+            )
+        return slot
 
     def _describe(self, path: Path) -> None:
         """Read the description; raises InvalidSettings for what gw cannot feed or read."""
@@ -115,14 +179,16 @@ class AclModel:
         self.outputs = tuple(self._output_specs(gears))
         batch = self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else 1
         self.batch_sizes: tuple[int, ...] = gears or (batch,)
-        self._largest_batch = max(self.batch_sizes)
 
     def _input(self, index: int, name: str) -> TensorSpec:
         # Behind AIPP this is the picture's shape, where the plain dims are the model's own.
         dims, code = acl.mdl.get_input_dims_v2(self._desc, index)
         check("acl.mdl.get_input_dims_v2", code)
         dtype = acl.mdl.get_input_data_type(self._desc, index)
-        return TensorSpec(name=name, shape=tuple(dims["dims"]), dtype=_dtype_name(dtype))
+        shape = tuple(dims["dims"])
+        if self._pixel_unit_index is not None:
+            shape = input_shape(shape, self.spec)
+        return TensorSpec(name=name, shape=shape, dtype=_dtype_name(dtype))
 
     def _output_specs(self, gears: Sequence[int]) -> Iterator[TensorSpec]:
         desc, mdl = self._desc, acl.mdl
@@ -142,21 +208,7 @@ class AclModel:
         check("acl.mdl.get_dynamic_batch", code)
         return tuple(sorted(gears["batch"][: gears["batchCount"]]))
 
-    def _choose(self, gear: int) -> None:
-        """Write *gear* to the hidden input, where it is not there from the last run."""
-        if self._gear_index is None or gear == self._gear:
-            return
-        self._gear = None
-        code = acl.mdl.set_dynamic_batch_size(
-            self._model_id, self._inputs.handle, self._gear_index, gear
-        )
-        check("acl.mdl.set_dynamic_batch_size", code)
-        self._gear = gear
-
     def _check_shapes(self, gear: int) -> None:
-        """Ask after the first run of *gear* whether the outputs are what they should be."""
-        if gear in self._checked_gears:
-            return
         for index, (spec, size_bytes) in enumerate(
             zip(self.outputs, self._output_sizes, strict=True)
         ):
@@ -169,7 +221,12 @@ class AclModel:
                     f"the model gave its output {spec.name!r} the shape {tuple(dims['dims'])} "
                     f"for a batch of {gear}; expected {shape} in {size_bytes} bytes"
                 )
-        self._checked_gears.add(gear)
+
+
+def read_outputs(slot: Slot, outputs: Sequence[NDArray[Any]]) -> None:
+    """Fill *outputs*, C-contiguous, from the beginnings of the slot's; raises AclFailure."""
+    for buffer, values in zip(slot.outputs.buffers, outputs, strict=True):
+        buffer.read_into(values)
 
 
 def _dtype_name(dtype: int) -> str:

@@ -29,12 +29,14 @@ class Session:
 
     A batch that runs longer than *timeout_s* is given up as AclFailure 507046; 0 leaves that to
     whoever watches this process. Close it once everything that was made in it is closed.
+    *context* is the handle of its context.
     """
 
     def __init__(self, device_index: int, *, timeout_s: float = 0.0) -> None:
         self._timeout_ms = int(timeout_s * 1000)
         self._device_index = device_index
         self._stream = 0
+        self.context: int = 0
         with ExitStack() as opened:
             code = acl.init()
             # Somebody in this process was first. Theirs is the end, too.
@@ -43,10 +45,10 @@ class Session:
                 opened.callback(lambda: check("acl.finalize", acl.finalize()))
             check("acl.rt.set_device", acl.rt.set_device(device_index))
             opened.callback(lambda: check("acl.rt.reset_device", acl.rt.reset_device(device_index)))
-            context, code = acl.rt.create_context(device_index)
+            self.context, code = acl.rt.create_context(device_index)
             check("acl.rt.create_context", code)
             opened.callback(
-                lambda: check("acl.rt.destroy_context", acl.rt.destroy_context(context))
+                lambda: check("acl.rt.destroy_context", acl.rt.destroy_context(self.context))
             )
             self._open_stream()
             opened.callback(self._close_stream)
@@ -67,18 +69,30 @@ class Session:
     ) -> None:
         self.close()
 
+    @property
+    def stream(self) -> int:
+        """Give the handle of the stream; a failed batch may have it replaced."""
+        return self._stream
+
     def close(self) -> None:
         """Give back stream, context and device, and end ACL. Closing again does nothing."""
         self._opened.close()
 
-    def run(self, model_id: int, inputs: int, outputs: int) -> None:
-        """Run a model on two datasets and wait for its end; raises AclFailure.
+    def adopt_thread(self) -> None:
+        """Make the context the calling thread's too; raises AclFailure."""
+        check("acl.rt.set_context", acl.rt.set_context(self.context))
+
+    def launch(self, model_id: int, inputs: int, outputs: int) -> None:
+        """Queue a run of a model on two datasets; raises AclFailure.
 
         Queued, not executed in place: ``execute`` would keep the interpreter lock, and has no limit
         in time.
         """
         code = acl.mdl.execute_async(model_id, inputs, outputs, self._stream)
         check("acl.mdl.execute_async", code)
+
+    def finish(self) -> None:
+        """Wait for the end of what was launched; raises AclFailure for what failed in it."""
         try:
             self._synchronize()
         except AclFailure as failure:

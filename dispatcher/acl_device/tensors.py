@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from dispatcher.cards.card import InputSpec, Layout
 from omfile.facts import DataType
 
 #: ACL's element types that numpy has, by its names.
@@ -23,6 +24,9 @@ DTYPES: Mapping[int, str] = {
     DataType.BOOL: "bool",
 }
 
+#: How many batches of a model can be on the device: one runs, one lies ready.
+SLOTS = 2
+
 # Compiled models call an output "node:index:tensor"; the tensor is what the ONNX file calls it.
 _COMPILED_NAME = re.compile(r"[^:]*:\d+:(.+)")
 
@@ -34,6 +38,16 @@ def output_names(compiled: Sequence[str]) -> tuple[str, ...]:
         name if match is None else match[1] for name, match in zip(compiled, found, strict=True)
     ]
     return tuple(names if len(set(names)) == len(names) else compiled)
+
+
+def input_shape(shape: Sequence[int], spec: InputSpec) -> tuple[int, ...]:
+    """Give the shape of an input whose pixel unit is set from *spec*; *shape* is that of RGB.
+
+    Dynamic AIPP takes either kind of picture, and tells neither.
+    """
+    if spec.layout is Layout.NV12 and len(shape) == 4:
+        return (shape[0], shape[1] * 3 // 2, shape[2], 1)
+    return tuple(shape)
 
 
 def free_batch(shape: Sequence[int], gears: Sequence[int]) -> tuple[int, ...]:

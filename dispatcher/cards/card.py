@@ -36,6 +36,17 @@ class Layout(StrEnum):
 
     NCHW = "nchw"
     NHWC = "nhwc"
+    #: Bytes of luma, then of U and V in turns at half the resolution, full range as in a JPEG:
+    #: shape (height * 3 / 2, width, 1), for a pixel unit that takes YUV420SP_U8.
+    NV12 = "nv12"
+
+
+class PictureDecoder(StrEnum):
+    """What decodes and scales pictures."""
+
+    OPENCV = "opencv"
+    #: The NPU's picture units; OpenCV for the pictures that they do not take.
+    DVPP = "dvpp"
 
 
 class ResizeMode(StrEnum):
@@ -78,7 +89,8 @@ class InputSpec:
     The value of a pixel is ``(pixel * scale - mean[channel]) / std[channel]``, with *mean* and
     *std* in the model's colour order. *width_px* and *height_px* are 0 in mode ``free``, where
     *min_side_px*, *max_side_px* and *side_multiple_px* bound the size instead. *dtype* is a numpy
-    name: ``float32``, ``float16`` or ``uint8``.
+    name: ``float32``, ``float16`` or ``uint8``. A ``uint8`` tensor holds pixels as they are; then
+    *scale* (1 where the card gives none), *mean* and *std* are the dynamic AIPP's.
     """
 
     width_px: int = 0
@@ -95,6 +107,12 @@ class InputSpec:
     scale: float = 1.0 / 255.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    decode: PictureDecoder = PictureDecoder.OPENCV
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether a value of the model's input is another than the pixel's."""
+        return (self.scale, self.mean, self.std) != (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +172,18 @@ class BatchingSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionsSpec:
+    """Which versions are offered: the *latest* so many, or those *pinned*; all where neither is."""
+
+    latest: int = 0
+    pinned: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """One version of one model, whole.
 
+    With *warm_up*, a load ends with a run of every size that the file computes.
     *settings_sha256* is the hex sha256 of the ``model.toml`` bytes and of the label file, if any.
     """
 
@@ -169,3 +196,5 @@ class ModelCard:
     rules: Rules
     description: str
     settings_sha256: str
+    versions: VersionsSpec = VersionsSpec()
+    warm_up: bool = False

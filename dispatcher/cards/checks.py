@@ -6,9 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dispatcher.cards.card import ResizeMode, Task
+from dispatcher.cards.card import (
+    Interpolation,
+    Layout,
+    PictureDecoder,
+    ResizeMode,
+    RuntimeKind,
+    Task,
+)
 from dispatcher.cards.tables import DECODERS
 from dispatcher.cards.toml_lines import Path
+from dispatcher.pictures.dvpp_limits import DVPP_OUTPUT_SIDES_PX
 
 #: The keys of one table as parsed; a key that is absent or was refused is not in it.
 Table = Mapping[str, Any]
@@ -27,7 +35,7 @@ def check_model(model: Table, *, folder: str) -> Iterator[Contradiction]:
         yield ("model", "name"), f'is "{model["name"]}", but its folder is "{folder}"'
 
 
-def check_input(table: Table) -> Iterator[Contradiction]:
+def check_input(table: Table, *, runtime: RuntimeKind | None) -> Iterator[Contradiction]:
     """Yield where the input's size, resize mode and pixel values contradict each other."""
     resize = table.get("resize", ResizeMode.STRETCH)
     free = resize is ResizeMode.FREE
@@ -41,13 +49,52 @@ def check_input(table: Table) -> Iterator[Contradiction]:
             yield ("input", key), f'does not go with resize "{resize}"; leave it out'
     if free and table.get("min_side_px", 0) > table.get("max_side_px", float("inf")):
         yield ("input", "min_side_px"), "is above max_side_px"
-    if table.get("dtype") == "uint8":
+    yield from _check_pixel_values(table, runtime)
+    if table.get("layout") is Layout.NV12:
+        yield from _check_nv12(table)
+    if table.get("decode") is PictureDecoder.DVPP:
+        yield from _check_dvpp(table, runtime)
+
+
+def _check_pixel_values(table: Table, runtime: RuntimeKind | None) -> Iterator[Contradiction]:
+    if table.get("dtype") == "uint8" and runtime is RuntimeKind.ONNX:
         for key in _PIXEL_VALUE_KEYS:
             if key in table:
                 yield (
                     ("input", key),
-                    'does not go with dtype "uint8", which takes pixels as they are',
+                    'does not go with dtype "uint8", which takes pixels as they are; with runtime '
+                    '"acl" dynamic AIPP may apply it',
                 )
+
+
+def _check_nv12(table: Table) -> Iterator[Contradiction]:
+    if table.get("dtype", "float32") != "uint8":
+        yield ("input", "layout"), 'is "nv12", which needs dtype "uint8"'
+    if table.get("resize") is ResizeMode.FREE:
+        yield ("input", "layout"), 'is "nv12", which does not go with resize "free"'
+    for key in _FIXED_SIZE_KEYS:
+        if table.get(key, 0) % 2:
+            yield ("input", key), 'is odd; layout "nv12" needs even sides'
+
+
+def _check_dvpp(table: Table, runtime: RuntimeKind | None) -> Iterator[Contradiction]:
+    path: Path = ("input", "decode")
+    if runtime is RuntimeKind.ONNX:
+        yield path, 'is "dvpp", which needs runtime "acl"'
+    if table.get("dtype", "float32") != "uint8" or table.get("layout", Layout.NCHW) is Layout.NCHW:
+        yield (
+            path,
+            'is "dvpp", which needs dtype "uint8" and layout "nv12" or "nhwc": '
+            "build AIPP into the model",
+        )
+    if table.get("resize") is ResizeMode.FREE:
+        yield path, 'is "dvpp", which does not go with resize "free"'
+    if table.get("interpolation", Interpolation.LINEAR) is not Interpolation.LINEAR:
+        yield path, 'is "dvpp", which scales by its own filter; leave interpolation out'
+    for key, least_px, most_px in DVPP_OUTPUT_SIDES_PX:
+        side_px = table.get(key, least_px)
+        if side_px % 2 or not least_px <= side_px <= most_px:
+            yield ("input", key), f'must be even and {least_px} to {most_px} for decode "dvpp"'
 
 
 def check_decoder(table: Table, *, task: Task | None) -> Iterator[Contradiction]:
@@ -57,6 +104,12 @@ def check_decoder(table: Table, *, task: Task | None) -> Iterator[Contradiction]
         return
     fitting = ", ".join(k for k, decoder in DECODERS.items() if decoder.task is task)
     yield ("decoder", "kind"), f'is "{kind}", but model.task is "{task}"; allowed: {fitting}'
+
+
+def check_versions(table: Table) -> Iterator[Contradiction]:
+    """Yield where the choice of versions contradicts itself."""
+    if "latest" in table and "pinned" in table:
+        yield ("versions", "pinned"), "does not go with latest; give one of them"
 
 
 def check_rules(

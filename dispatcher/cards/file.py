@@ -16,13 +16,14 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from dispatcher.cards import tables as card_tables
-from dispatcher.cards.card import BatchingSpec, DecoderKind, InputSpec, ModelCard
+from dispatcher.cards.card import BatchingSpec, DecoderKind, InputSpec, ModelCard, VersionsSpec
 from dispatcher.cards.checks import (
     Contradiction,
     check_decoder,
     check_input,
     check_model,
     check_rules,
+    check_versions,
     outline,
 )
 from dispatcher.cards.toml_lines import LineIndex, Path
@@ -34,7 +35,7 @@ CARD_FILE_NAME = "model.toml"
 
 _LARGEST_CARD_BYTES = 1_000_000
 _LARGEST_LABELS_BYTES = 10_000_000
-_TABLES = ("model", "input", "decoder", "batching", "rules")
+_TABLES = ("model", "input", "decoder", "batching", "versions", "rules")
 
 
 class InvalidCard(InvalidSettings):
@@ -96,20 +97,22 @@ class _Reader:
         inputs = self._table(("input",), card_tables.INPUT)
         decoder = self._decoder()
         batching = self._table(("batching",), card_tables.BATCHING, required=False)
+        versions = self._table(("versions",), card_tables.VERSIONS, required=False)
         regions = self._regions()
         rules = self._table(("rules",), card_tables.RULES, required=False, also=("region",))
         labels_bytes = self._load_labels(rules)
 
         self._add_all(check_model(model, folder=self._file.parent.name))
         if "input" in self._document:
-            self._add_all(check_input(inputs))
+            self._add_all(check_input(inputs, runtime=model.get("runtime")))
         self._add_all(check_decoder(decoder, task=task))
+        self._add_all(check_versions(versions))
         self._add_all(check_rules(rules, regions, task))
         if self._problems:
             raise InvalidCard(sentence for _, sentence in sorted(self._problems))
 
         if inputs.get("dtype") == "uint8":
-            inputs["scale"] = 1.0
+            inputs.setdefault("scale", 1.0)
         kind: DecoderKind = decoder.pop("kind")
         return ModelCard(
             name=model["name"],
@@ -119,6 +122,8 @@ class _Reader:
             input=InputSpec(**inputs),
             decoder=card_tables.DECODERS[kind].type(**decoder),
             batching=BatchingSpec(**batching),
+            versions=VersionsSpec(**versions),
+            warm_up=model.get("warm_up", False),
             rules=Rules(**rules, regions=tuple(_region(r) for r in regions)),
             settings_sha256=_settings_sha256(settings_bytes, labels_bytes),
         )

@@ -17,6 +17,7 @@ from dispatcher.cards.card import (
     DecoderKind,
     Interpolation,
     Layout,
+    PictureDecoder,
     RawDecoder,
     ResizeMode,
     RuntimeKind,
@@ -41,6 +42,7 @@ MODEL = {
     "task": Field(choice(Task), required=True),
     "runtime": Field(choice(RuntimeKind), required=True),
     "description": Field(text(0, 1000)),
+    "warm_up": Field(flag),
 }
 
 INPUT = {
@@ -58,11 +60,17 @@ INPUT = {
     "scale": Field(number(0, _MOMENT, above=True)),
     "mean": Field(many(number(-_MOMENT, _MOMENT), 3, 3)),
     "std": Field(many(number(0, _MOMENT, above=True), 3, 3)),
+    "decode": Field(choice(PictureDecoder)),
 }
 
 BATCHING = {
     "max_size": Field(whole(1, 256)),
     "max_delay_ms": Field(whole(0, 10_000)),
+}
+
+VERSIONS = {
+    "latest": Field(whole(1, 1000)),
+    "pinned": Field(many(whole(1, 999_999_999), 1, 100)),
 }
 
 REGION = {

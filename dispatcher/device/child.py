@@ -14,8 +14,21 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from dispatcher.device.arena import SharedMemory
+from dispatcher.device.busy import BusyMeter
 from dispatcher.device.errors import DeviceLost, DeviceUnavailable
-from dispatcher.device.messages import Blame, Failed, FrameReader, Reply, Request, Start, encode
+from dispatcher.device.messages import (
+    Blame,
+    Failed,
+    FrameReader,
+    Infer,
+    Inferred,
+    Load,
+    Reply,
+    Request,
+    Start,
+    Unload,
+    encode,
+)
 from pipeline.errors import ContractBroken
 
 # How long a process that closed its end, or is asked to, may take to leave with its own exit
@@ -34,6 +47,8 @@ class NotRun(Exception):
 class _Call:
     number: int
     timeout_s: float
+    # Whether it is work for the device: not a start, a description or a question.
+    is_work: bool
     answer: asyncio.Future[Any]
     timer: asyncio.TimerHandle | None = None
 
@@ -45,8 +60,9 @@ class DeviceProcess(asyncio.Protocol):
     *on_end* is called as soon as it is given up, before it is dead.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], busy: BusyMeter) -> None:
         self._process = process
+        self._busy = busy
         self._frames = FrameReader()
         self._calls: deque[_Call] = deque()
         self._numbers = 0
@@ -56,7 +72,13 @@ class DeviceProcess(asyncio.Protocol):
 
     @classmethod
     async def start(
-        cls, request: Start, memory: SharedMemory, *, name: str, timeout_s: float
+        cls,
+        request: Start,
+        memory: SharedMemory,
+        *,
+        name: str,
+        timeout_s: float,
+        busy: BusyMeter,
     ) -> DeviceProcess:
         """Start a process and its runtime; raises DeviceUnavailable with the reason if it cannot.
 
@@ -73,7 +95,7 @@ class DeviceProcess(asyncio.Protocol):
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), memory.fd),
             )
-        child = cls(process)
+        child = cls(process, busy)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: child, sock=ours)
             answer = await child.call(request, timeout_s)
@@ -111,6 +133,7 @@ class DeviceProcess(asyncio.Protocol):
         call = _Call(
             number=self._numbers,
             timeout_s=timeout_s,
+            is_work=isinstance(request, Infer | Load | Unload),
             answer=asyncio.get_running_loop().create_future(),
         )
         self._calls.append(call)
@@ -157,6 +180,9 @@ class DeviceProcess(asyncio.Protocol):
             call = self._calls.popleft()
             if call.timer is not None:
                 call.timer.cancel()
+            if call.is_work:
+                device_ms = reply.device_ms if isinstance(reply, Inferred) else None
+                self._busy.ended(asyncio.get_running_loop().time(), device_ms=device_ms)
             self._begin_turn()
             if not call.answer.done():
                 call.answer.set_result(reply)
@@ -170,6 +196,8 @@ class DeviceProcess(asyncio.Protocol):
             call = self._calls[0]
             loop = asyncio.get_running_loop()
             call.timer = loop.call_later(call.timeout_s, self._on_overdue, call)
+            if call.is_work:
+                self._busy.began(loop.time())
 
     def _on_overdue(self, call: _Call) -> None:
         if self._calls and self._calls[0] is call:
@@ -200,6 +228,8 @@ class DeviceProcess(asyncio.Protocol):
             reason += f"; process {self.pid} cannot be killed, it sits in the driver"
         if self._transport is not None:
             self._transport.close()
+        if self._calls and self._calls[0].is_work:
+            self._busy.ended(asyncio.get_running_loop().time())
         # Only now: until it was dead it could still write to the memory of these calls.
         for position, call in enumerate(self._calls):
             if not call.answer.done():

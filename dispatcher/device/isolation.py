@@ -17,7 +17,7 @@ from typing import TypeVar
 from dispatcher.decoders.outputs import NamedOutput
 from dispatcher.device.errors import DeviceLost
 from dispatcher.device.link import Inference
-from pipeline.errors import ModelFault, Unavailable
+from pipeline.errors import JobFault, Unavailable
 
 T = TypeVar("T")
 
@@ -27,14 +27,18 @@ _LOSSES_TO_CONDEMN = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemOutputs:
-    """What the model gave for one item: entry *item* of each of *outputs*."""
+    """What the model gave for one item: entry *item* of each of *outputs*.
+
+    *fell_back* tells that the device was to decode its picture, and could not.
+    """
 
     outputs: Sequence[NamedOutput]
     item: int
+    fell_back: bool = False
 
 
-#: The item's outputs; or the model's fault on it; or that it never ran to an end, by no fault.
-ItemOutcome = ItemOutputs | ModelFault | Unavailable
+#: The item's outputs; or what the model or its picture failed with; or that it never ran to an end.
+ItemOutcome = ItemOutputs | JobFault | Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,9 @@ class BatchOutcome:
         self._inferences.append(inference)
         self.device_ms += inference.device_ms
         for position, item in enumerate(group.items):
-            self.items[item] = ItemOutputs(outputs=inference.outputs, item=position)
+            self.items[item] = ItemOutputs(
+                outputs=inference.outputs, item=position, fell_back=position in inference.fell_back
+            )
 
     def release(self) -> None:
         """Give the memory of all outputs back."""
@@ -87,7 +93,7 @@ async def infer_isolated(
             outcome.runs += 1
             try:
                 inference = await infer([items[i] for i in group.items])
-            except ModelFault as fault:
+            except JobFault as fault:
                 parts = split(group, lost=isinstance(fault, DeviceLost))
                 waiting.extendleft(reversed(parts))
                 if not parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from dispatcher.device.child import DeviceProcess, NotRun
@@ -12,6 +13,9 @@ from dispatcher.device.messages import Reply, Request
 from dispatcher.device.state import DevicePhase, DeviceState, restart_delay_s
 
 log = logging.getLogger(__name__)
+
+#: So many restarts are remembered with their moments.
+_REMEMBERED_MAX = 1000
 
 
 class ProcessKeeper:
@@ -29,6 +33,13 @@ class ProcessKeeper:
         # The next process. It fails, and is replaced, when an attempt to start one does.
         self._arrival: asyncio.Future[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
+        # While this is not set, no process is started.
+        self._may_start = asyncio.Event()
+        self._may_start.set()
+        self._hold_reason = ""
+        # When a process was lost, or a start failed (monotonic seconds).
+        self._lost_at_s: deque[float] = deque(maxlen=_REMEMBERED_MAX)
+        self.restarts = 0
 
     @property
     def state(self) -> DeviceState:
@@ -82,6 +93,29 @@ class ProcessKeeper:
                     raise DeviceUnavailable(f"{self._name} is stopped") from exc
                 raise
 
+    def hold(self, reason: str) -> None:
+        """Start no process until :meth:`release`; who needs one is told *reason*.
+
+        A process that runs goes on.
+        """
+        self._hold_reason = reason
+        self._may_start.clear()
+        if self._arrival is not None and not self._arrival.done():
+            self._renew_arrival(DeviceUnavailable(reason))
+
+    def release(self) -> None:
+        """Let processes be started again."""
+        self._may_start.set()
+
+    def restarts_within(self, window_s: float) -> int:
+        """Count how often in the last *window_s* a process was lost or did not start."""
+        from_s = asyncio.get_running_loop().time() - window_s
+        return sum(moment_s >= from_s for moment_s in self._lost_at_s)
+
+    def forget_restarts(self) -> None:
+        """Begin to count anew: the device has shown that it works."""
+        self._lost_at_s.clear()
+
     def note_success(self) -> None:
         """Note that a batch went well: what was lost before is no longer in a row."""
         if self._losses:
@@ -94,6 +128,8 @@ class ProcessKeeper:
                 return self._process
             if self._arrival is None or self._state.phase is DevicePhase.STOPPED:
                 raise DeviceUnavailable(f"{self._name} is {self._state.phase}")
+            if not self._may_start.is_set():
+                raise DeviceUnavailable(self._hold_reason)
             await asyncio.shield(self._arrival)
 
     def _install(self, process: DeviceProcess) -> None:
@@ -121,6 +157,8 @@ class ProcessKeeper:
         reason = await process.buried()
         while True:
             self._losses += 1
+            self.restarts += 1
+            self._lost_at_s.append(asyncio.get_running_loop().time())
             delay_s = restart_delay_s(self._losses)
             self._enter(DevicePhase.LOST, reason)
             log.error(
@@ -128,6 +166,7 @@ class ProcessKeeper:
                 extra={"device": self._name, "reason": reason, "restart_delay_s": delay_s},
             )
             await asyncio.sleep(delay_s)
+            await self._may_start.wait()
             self._enter(DevicePhase.STARTING, reason)
             try:
                 self._install(await self._start_process())

@@ -13,14 +13,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dispatcher.cards.card import ModelCard
 from dispatcher.decoders.outputs import NamedOutput
 from dispatcher.device.arena import Arena, Block, SharedMemory, aligned
+from dispatcher.device.busy import BusyMeter
 from dispatcher.device.child import DeviceProcess, NotRun
 from dispatcher.device.errors import DeviceLost, DeviceUnavailable, ModelNotLoaded
 from dispatcher.device.keeper import ProcessKeeper
@@ -28,6 +30,7 @@ from dispatcher.device.messages import (
     Describe,
     Described,
     Done,
+    EncodedPlace,
     Failed,
     HealthRead,
     Infer,
@@ -41,6 +44,7 @@ from dispatcher.device.messages import (
 )
 from dispatcher.device.state import DeviceState
 from dispatcher.models.repository import ModelVersion
+from dispatcher.pictures.items import EncodedItem, Item
 from dispatcher.runtime import DeviceHealth, ModelDescription, RuntimeOptions
 from pipeline.errors import ContractBroken, GwError, InvalidSettings, ModelFault
 
@@ -64,14 +68,23 @@ class DeviceConfig:
     input_bytes: int = 192 << 20
     output_bytes: int = 64 << 20
     start_timeout_s: float = 60.0
+    busy_window_s: float = 60.0
 
 
 class Inference:
     """The outputs of one batch, as views on shared memory until release."""
 
-    def __init__(self, outputs: tuple[NamedOutput, ...], device_ms: float, block: Block) -> None:
+    def __init__(
+        self,
+        outputs: tuple[NamedOutput, ...],
+        device_ms: float,
+        block: Block,
+        fell_back: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self.outputs = outputs
         self.device_ms = device_ms
+        #: The encoded items, by position, that the device could not decode, and why.
+        self.fell_back = fell_back
         self._block = block
 
     def release(self) -> None:
@@ -113,7 +126,8 @@ class Device:
         self.inputs = Arena(self._memory, 0, input_bytes)
         # Apart from the inputs: a batch holds inputs while it waits for room for its outputs.
         self._outputs = Arena(self._memory, input_bytes, output_bytes)
-        self._keeper = ProcessKeeper(self._name, self._start_process)
+        self.keeper = ProcessKeeper(self._name, self._start_process)
+        self.busy = BusyMeter(window_s=config.busy_window_s)
         self._loaded: dict[str, _LoadedModel] = {}
         self._infer_slots = asyncio.Semaphore(_INFER_IN_FLIGHT)
         self._running: set[asyncio.Task[Inference]] = set()
@@ -121,7 +135,7 @@ class Device:
     @property
     def state(self) -> DeviceState:
         """How the device is, as far as the supervisor knows."""
-        return self._keeper.state
+        return self.keeper.state
 
     @property
     def loaded(self) -> Mapping[str, ModelVersion]:
@@ -131,47 +145,46 @@ class Device:
     @property
     def pid(self) -> int | None:
         """The id of the running device process, if any."""
-        return self._keeper.pid
+        return self.keeper.pid
 
     async def start(self) -> None:
         """Start the device process; raises DeviceUnavailable with the reason if it cannot."""
-        await self._keeper.start()
+        await self.keeper.start()
 
     async def stop(self) -> None:
         """End the device process and fail what waits for it; the device cannot start again."""
-        await self._keeper.stop()
+        await self.keeper.stop()
         await asyncio.gather(*self._running, return_exceptions=True)
         self._memory.close()
 
     async def describe(self, card: ModelCard, path: Path, *, timeout_s: float) -> ModelDescription:
         """Say what a model file is; raises InvalidSettings if it is unusable."""
-        reply = await self._keeper.call(Describe(card=card, path=path), timeout_s)
+        reply = await self.keeper.call(Describe(card=card, path=path), timeout_s)
         return _expect(reply, Described).description
 
     async def load(self, version: ModelVersion, *, timeout_s: float) -> ModelDescription:
         """Make *version* ready, now and after each restart; raises InvalidSettings if it cannot."""
         request = Load(key=version.key, card=version.card, path=version.path)
-        reply = _expect(await self._keeper.call(request, timeout_s), Described)
+        reply = _expect(await self.keeper.call(request, timeout_s), Described)
         self._loaded[version.key] = _LoadedModel(version=version, timeout_s=timeout_s)
         return reply.description
 
     async def unload(self, key: str, *, timeout_s: float) -> None:
         """Give back what *key* took. Unknown keys are passed over."""
         self._loaded.pop(key, None)
-        _expect(await self._keeper.call(Unload(key=key), timeout_s), Done)
+        _expect(await self.keeper.call(Unload(key=key), timeout_s), Done)
 
     async def health(self, *, timeout_s: float) -> DeviceHealth:
         """Ask the runtime how the device is; it answers between batches."""
-        return _expect(await self._keeper.call(ReadHealth(), timeout_s), HealthRead).health
+        return _expect(await self.keeper.call(ReadHealth(), timeout_s), HealthRead).health
 
-    async def infer(
-        self, key: str, items: Sequence[NDArray[Any]], *, timeout_s: float
-    ) -> Inference:
-        """Run *items* as one batch: contiguous arrays of one shape and dtype within *inputs*.
+    async def infer(self, key: str, items: Sequence[Item], *, timeout_s: float) -> Inference:
+        """Run *items* as one batch: of one shape and dtype, contiguous within *inputs*.
 
         They may be released once this returns or raises. Cancelled, the batch still runs, and what
-        it gives is dropped. Raises ModelFault if the model fails on the batch, DeviceLost if it
-        crashes or hangs on it, DeviceUnavailable if it never ran.
+        it gives is dropped. Raises ModelFault if the model fails on the batch, UndecodablePicture
+        if an encoded item is broken, DeviceLost if the process crashes or hangs on it,
+        DeviceUnavailable if it never ran.
         """
         # On its own, since the device process writes to the outputs' memory whether or not
         # anybody still waits for them.
@@ -184,9 +197,9 @@ class Device:
             task.add_done_callback(_release_unwanted)
             raise
 
-    async def _infer(self, key: str, items: Sequence[NDArray[Any]], timeout_s: float) -> Inference:
+    async def _infer(self, key: str, items: Sequence[Item], timeout_s: float) -> Inference:
         offsets, item = self._places(items)
-        input_bytes = len(items) * item.nbytes
+        input_bytes = len(items) * math.prod(item.shape) * np.dtype(item.dtype).itemsize
         async with self._infer_slots:
             model = self._model(key)
             output_bytes = self._expected_output_bytes(model, input_bytes)
@@ -196,13 +209,14 @@ class Device:
                     key=key,
                     offsets=offsets,
                     shape=item.shape,
-                    dtype=item.dtype.str,
+                    dtype=np.dtype(item.dtype).str,
+                    encoded=_encoded(items),
                     output_offset=block.offset,
                     output_bytes=block.size_bytes,
                 )
                 try:
                     # The check is for a restart in between that could not load the model again.
-                    reply = await self._keeper.call(
+                    reply = await self.keeper.call(
                         request, timeout_s, check=lambda: self._model(key)
                     )
                 except DeviceLost as exc:
@@ -219,14 +233,14 @@ class Device:
                 block.release()
                 output_bytes = self._larger(reply, output_bytes)
 
-    def _places(self, items: Sequence[NDArray[Any]]) -> tuple[tuple[int, ...], NDArray[Any]]:
+    def _places(self, items: Sequence[Item]) -> tuple[tuple[int, ...], Item]:
         """Give where the items lie, and one of them for shape and dtype."""
         if not items:
             raise ContractBroken("a batch without items")
         first = items[0]
         if any(item.shape != first.shape or item.dtype != first.dtype for item in items):
             raise ContractBroken("the items of a batch differ in shape or dtype")
-        return tuple(self._memory.offset_of(item) for item in items), first
+        return tuple(self._memory.offset_of(_bytes_of(item)) for item in items), first
 
     def _model(self, key: str) -> _LoadedModel:
         model = self._loaded.get(key)
@@ -255,20 +269,26 @@ class Device:
         return reply.needed_bytes
 
     def _inference(self, reply: Inferred, block: Block) -> Inference:
-        self._keeper.note_success()
+        self.keeper.note_success()
         outputs = tuple(
             NamedOutput(
                 name=place.name, values=self._memory.view(place.offset, place.shape, place.dtype)
             )
             for place in reply.outputs
         )
-        return Inference(outputs, reply.device_ms, block)
+        for _, reason in reply.fell_back:
+            log.info("picture.fell_back", extra={"device": self._name, "reason": reason})
+        return Inference(outputs, reply.device_ms, block, dict(reply.fell_back))
 
     async def _start_process(self) -> DeviceProcess:
         """Start a process and give it the models that the last one had."""
         start = Start(runtime=self._config.runtime, options=self._config.options)
         process = await DeviceProcess.start(
-            start, self._memory, name=self._name, timeout_s=self._config.start_timeout_s
+            start,
+            self._memory,
+            name=self._name,
+            timeout_s=self._config.start_timeout_s,
+            busy=self.busy,
         )
         try:
             for key, model in list(self._loaded.items()):
@@ -306,6 +326,22 @@ def _expect(reply: Reply, kind: type[_R]) -> _R:
     if not isinstance(reply, kind):
         raise ContractBroken(f"the device process answered {reply}, not {kind.__name__}")
     return reply
+
+
+def _bytes_of(item: Item) -> NDArray[Any]:
+    return item.data if isinstance(item, EncodedItem) else item
+
+
+def _encoded(items: Sequence[Item]) -> tuple[EncodedPlace | None, ...]:
+    """Describe the items that the device decodes; empty where it is none."""
+    if not any(isinstance(item, EncodedItem) for item in items):
+        return ()
+    return tuple(
+        EncodedPlace(size_bytes=item.data.nbytes, placement=item.placement)
+        if isinstance(item, EncodedItem)
+        else None
+        for item in items
+    )
 
 
 def _release_unwanted(task: asyncio.Task[Inference]) -> None:

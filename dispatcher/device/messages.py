@@ -17,8 +17,15 @@ from typing import Any
 
 from dispatcher.cards.card import ModelCard
 from dispatcher.device.errors import DeviceLost
+from dispatcher.pictures.geometry import Placement
 from dispatcher.runtime import DeviceHealth, ModelDescription, RuntimeOptions
-from pipeline.errors import ContractBroken, GwError, InvalidSettings, ModelFault
+from pipeline.errors import (
+    ContractBroken,
+    GwError,
+    InvalidSettings,
+    ModelFault,
+    UndecodablePicture,
+)
 
 _HEADER = struct.Struct("!I")
 
@@ -56,9 +63,18 @@ class Unload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPlace:
+    """A picture that the device decodes: *size_bytes* of JPEG where its item would lie."""
+
+    size_bytes: int
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Infer:
     """Run the items at *offsets*, each of *shape* and *dtype*. Answered by Inferred.
 
+    *encoded* has an entry for each item, None where it is laid out; empty if all are.
     Outputs go to *output_offset*; if they need more than *output_bytes*, the answer is
     OutputsTooLarge and nothing is written.
     """
@@ -69,6 +85,7 @@ class Infer:
     dtype: str
     output_offset: int
     output_bytes: int
+    encoded: tuple[EncodedPlace | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +120,20 @@ class OutputPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inferred:
-    """The batch ran; *device_ms* is the time inside the runtime alone."""
+    """The batch ran; *device_ms* is the time inside the runtime alone.
+
+    *fell_back* names the encoded items, by position, that the device could not decode, and why.
+    """
 
     outputs: tuple[OutputPlace, ...]
     used_bytes: int
     device_ms: float
+    fell_back: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsTooLarge:
-    """The batch ran, but its outputs need *needed_bytes*, more than there was room for."""
+    """The outputs need *needed_bytes*, more than there is room for; nothing was written."""
 
     needed_bytes: int
 
@@ -129,6 +150,8 @@ class Blame(StrEnum):
 
     SETTINGS = "settings"
     MODEL = "model"
+    #: A picture of the batch cannot be decoded.
+    PICTURE = "picture"
     CONTRACT = "contract"
     #: The device is gone from under the process, which is of no use any more.
     DEVICE = "device"
@@ -151,6 +174,8 @@ class Failed:
                 return InvalidSettings(self.reason)
             case Blame.MODEL:
                 return ModelFault(self.reason)
+            case Blame.PICTURE:
+                return UndecodablePicture(self.reason)
             case Blame.CONTRACT:
                 return ContractBroken(self.reason)
             case Blame.DEVICE:

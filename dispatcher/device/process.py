@@ -1,4 +1,7 @@
-"""The device process: runs the runtime for its supervisor, one request at a time.
+"""The device process: runs the runtime for its supervisor, requests in order.
+
+Every request is answered before the next is begun, but for batches of a runtime that can stage
+them: the next one is brought to the device while the last one runs.
 
 Started as ``python -m dispatcher.device.process <socket> <memory> <bytes> <parent> <name>``, a new
 interpreter: pyACL does not survive a fork. It stops when its supervisor closes the socket or dies.
@@ -14,7 +17,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,11 +45,28 @@ from dispatcher.device.messages import (
     Unload,
     encode,
 )
-from dispatcher.runtime import Runtime, checked_outputs, create_runtime
-from pipeline.errors import ContractBroken, InvalidSettings, ModelFault
+from dispatcher.device.pipeline import Pipeline
+from dispatcher.device.staging import Stager
+from dispatcher.device.warming import warm_up
+from dispatcher.runtime import Runtime, StagingRuntime, checked_outputs, create_runtime
+from pipeline.errors import ContractBroken, InvalidSettings, ModelFault, UndecodablePicture
 
 _RECEIVE_BYTES = 1 << 16
 _LONGEST_REASON = 500
+# The first that fits counts.
+_BLAMES: Mapping[type[Exception], Blame] = {
+    DeviceLost: Blame.DEVICE,
+    InvalidSettings: Blame.SETTINGS,
+    ContractBroken: Blame.CONTRACT,
+    UndecodablePicture: Blame.PICTURE,
+    ModelFault: Blame.MODEL,
+}
+# For errors that are not ours.
+_BLAMES_BY_KIND: Mapping[type[Request], Blame] = {
+    Infer: Blame.MODEL,
+    Load: Blame.SETTINGS,
+    Start: Blame.SETTINGS,
+}
 # From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -60,21 +80,14 @@ class RequestHandler:
         self._runtime: Runtime | None = None
         self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
 
+    @property
+    def staging(self) -> StagingRuntime | None:
+        """The runtime, if batches can be staged with it."""
+        return self._runtime if isinstance(self._runtime, StagingRuntime) else None
+
     def answer(self, request: Request) -> Reply:
         """Do what *request* asks for; whatever goes wrong becomes the answer."""
-        try:
-            return self._do(request)
-        except DeviceLost as exc:
-            return _failed(Blame.DEVICE, str(exc))
-        except InvalidSettings as exc:
-            return _failed(Blame.SETTINGS, str(exc))
-        except ContractBroken as exc:
-            return _failed(Blame.CONTRACT, str(exc))
-        except ModelFault as exc:
-            return _failed(Blame.MODEL, str(exc))
-        except Exception as exc:  # the runtime's own errors, of any kind, and memory that ran out
-            blame = {Infer: Blame.MODEL, Load: Blame.SETTINGS, Start: Blame.SETTINGS}
-            return _failed(blame.get(type(request), Blame.CONTRACT), f"{type(exc).__name__}: {exc}")
+        return answered(type(request), lambda: self._do(request))
 
     def close(self) -> None:
         """Have the runtime give everything back."""
@@ -91,7 +104,10 @@ class RequestHandler:
             case Infer():
                 return self._infer(self._runtime, request)
             case Load(key=key, card=card, path=path):
-                return Described(description=self._runtime.load(key, card, path))
+                description = self._runtime.load(key, card, path)
+                if card.warm_up:
+                    warm_up(self._runtime, description, key, card)
+                return Described(description=description)
             case Unload(key=key):
                 self._runtime.unload(key)
                 return Done()
@@ -101,6 +117,8 @@ class RequestHandler:
                 return HealthRead(health=self._runtime.health())
 
     def _infer(self, runtime: Runtime, request: Infer) -> Reply:
+        if any(request.encoded):
+            raise ContractBroken("the runtime decodes no pictures")
         batch = self._gather(request)
         started_s = time.perf_counter()
         outputs = runtime.infer(request.key, batch)
@@ -140,16 +158,78 @@ class RequestHandler:
         return tuple(places)
 
 
+def answered(kind: type[Request], do: Callable[[], Reply]) -> Reply:
+    """Give what *do* gives; whatever goes wrong becomes the answer to a request of *kind*."""
+    try:
+        return do()
+    except Exception as exc:  # the runtime's own errors, of any kind, and memory that ran out
+        for error, blame in _BLAMES.items():
+            if isinstance(exc, error):
+                return _failed(blame, str(exc))
+        return _failed(_BLAMES_BY_KIND.get(kind, Blame.CONTRACT), f"{type(exc).__name__}: {exc}")
+
+
 def _failed(blame: Blame, reason: str) -> Failed:
     return Failed(blame=blame, reason=reason[:_LONGEST_REASON])
 
 
-def serve(connection: socket.socket, handler: RequestHandler) -> None:
+class Conversation:
+    """Takes requests in order, and sends each its answer in the same order.
+
+    At any moment only one thread sends: the pipeline's while anything is staged, else this one.
+    """
+
+    def __init__(
+        self, connection: socket.socket, memory: SharedMemory, handler: RequestHandler
+    ) -> None:
+        self._connection = connection
+        self._memory = memory
+        self._handler = handler
+        self._pipeline: Pipeline | None = None
+        self._stager: Stager | None = None
+
+    def take(self, number: int, request: Request) -> None:
+        """See to one request; a staged batch is answered later."""
+        if isinstance(request, Infer) and self._stager is not None:
+            self._stage(self._stager, number, request)
+            return
+        if self._pipeline is not None:
+            self._pipeline.drain()
+        self._send(number, self._handler.answer(request))
+        if self._pipeline is None and self._handler.staging is not None:
+            self._pipeline = Pipeline(self._handler.staging, self._send_inferred)
+            self._stager = Stager(self._memory, self._handler.staging, self._pipeline)
+
+    def close(self) -> None:
+        """End the pipeline, once what is staged is through."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    def _stage(self, stager: Stager, number: int, request: Infer) -> None:
+        # Done stands for an answer that the pipeline is going to give.
+        reply = answered(Infer, lambda: stager.stage(number, request) or Done())
+        if not isinstance(reply, Done):
+            if self._pipeline is not None:
+                self._pipeline.drain()
+            self._send(number, reply)
+
+    def _send_inferred(self, number: int, do: Callable[[], Reply]) -> None:
+        self._send(number, answered(Infer, do))
+
+    def _send(self, number: int, reply: Reply) -> None:
+        self._connection.sendall(encode(number, reply))
+
+
+def serve(connection: socket.socket, memory: SharedMemory, handler: RequestHandler) -> None:
     """Answer requests in order until the supervisor closes its end."""
     frames = FrameReader()
-    while data := connection.recv(_RECEIVE_BYTES):
-        for number, request in frames.feed(data):
-            connection.sendall(encode(number, handler.answer(request)))
+    conversation = Conversation(connection, memory, handler)
+    try:
+        while data := connection.recv(_RECEIVE_BYTES):
+            for number, request in frames.feed(data):
+                conversation.take(number, request)
+    finally:
+        conversation.close()
 
 
 def _prepare_process(parent_pid: int, name: str) -> None:
@@ -175,7 +255,7 @@ def main(arguments: list[str]) -> None:
     handler = RequestHandler(memory)
     with socket.socket(fileno=socket_fd) as connection:
         try:
-            serve(connection, handler)
+            serve(connection, memory, handler)
         except ConnectionError:
             return  # the supervisor died with an answer on its way
     handler.close()

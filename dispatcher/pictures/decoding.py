@@ -70,6 +70,19 @@ def decode_picture(data: bytes, *, target: InputSpec | None, max_pixels: int) ->
     Raises UndecodablePicture for bytes that are no picture of ours, that are cut off or damaged, or
     whose header declares more than *max_pixels*; that is known before a pixel is allocated.
     """
+    header = check_decodable(data, max_pixels=max_pixels)
+    reduction = choose_reduction(header, target)
+    return Pixels(
+        bgr=_upright(_decode(data, header, reduction), header.orientation),
+        width_px=header.width_px,
+        height_px=header.height_px,
+        format=header.format,
+        reduction=reduction,
+    )
+
+
+def check_decodable(data: bytes, *, max_pixels: int) -> PictureHeader:
+    """Read the header of what may be decoded; raises UndecodablePicture as decode_picture does."""
     try:
         header = read_picture_header(data)
         check_complete(data, header)
@@ -80,14 +93,7 @@ def decode_picture(data: bytes, *, target: InputSpec | None, max_pixels: int) ->
             f"The picture has {header.width_px} x {header.height_px} pixels; "
             f"at most {max_pixels} are decoded."
         )
-    reduction = choose_reduction(header, target)
-    return Pixels(
-        bgr=_upright(_decode(data, header, reduction), header.orientation),
-        width_px=header.width_px,
-        height_px=header.height_px,
-        format=header.format,
-        reduction=reduction,
-    )
+    return header
 
 
 def choose_reduction(header: PictureHeader, target: InputSpec | None) -> int:

@@ -8,7 +8,7 @@ pixel k covers k to k + 1, so a picture's right edge is its width.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,29 @@ def plan(picture_size_px: tuple[int, int], spec: InputSpec) -> Placement:
         source=source,
         target=target,
     )
+
+
+def evened(placement: Placement) -> Placement:
+    """Move the edges of both rectangles to even pixels, by one at most.
+
+    That is what 4:2:0 pictures are cut and pasted by. Picture and input have even sides.
+    """
+    return replace(
+        placement,
+        source=_evened(placement.source, placement.picture_width_px, placement.picture_height_px),
+        target=_evened(placement.target, placement.input_width_px, placement.input_height_px),
+    )
+
+
+def _evened(rect: Rect, width_px: int, height_px: int) -> Rect:
+    x_px, across_px = _even_span(rect.x_px, rect.width_px, width_px)
+    y_px, down_px = _even_span(rect.y_px, rect.height_px, height_px)
+    return Rect(x_px=x_px, y_px=y_px, width_px=across_px, height_px=down_px)
+
+
+def _even_span(start_px: int, length_px: int, limit_px: int) -> tuple[int, int]:
+    length_px = min(limit_px, length_px + length_px % 2)
+    return min(start_px - start_px % 2, limit_px - length_px), length_px
 
 
 def points_to_picture(placement: Placement, points: NDArray[Any]) -> NDArray[np.float64]:

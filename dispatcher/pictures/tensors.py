@@ -27,6 +27,8 @@ _INTERPOLATIONS: dict[Interpolation, int] = {
 
 def item_shape(placement: Placement, spec: InputSpec) -> tuple[int, int, int]:
     """Give the shape of one picture's input, without the batch axis."""
+    if spec.layout is Layout.NV12:
+        return placement.input_height_px * 3 // 2, placement.input_width_px, 1
     if spec.layout is Layout.NCHW:
         return 3, placement.input_height_px, placement.input_width_px
     return placement.input_height_px, placement.input_width_px, 3
@@ -46,7 +48,9 @@ def write_tensor(pixels: Pixels, placement: Placement, spec: InputSpec, out: NDA
         )
     scaled = _scaled(pixels, placement, spec)
     table = value_table(spec)
-    if spec.layout is Layout.NCHW:
+    if spec.layout is Layout.NV12:
+        _write_nv12(scaled, placement, spec, out)
+    elif spec.layout is Layout.NCHW:
         _write_planes(scaled, placement.target, spec, table, out)
     else:
         _write_interleaved(scaled, placement.target, spec, table, out)
@@ -120,6 +124,24 @@ def _write_interleaved(
         inner[...] = coloured
     else:
         cv2.LUT(coloured, table[np.newaxis], inner)
+
+
+def _write_nv12(
+    scaled: NDArray[np.uint8], placement: Placement, spec: InputSpec, out: NDArray[Any]
+) -> None:
+    """Write (height * 3 / 2, width, 1): luma, then U and V in turns for each square of four."""
+    height_px, width_px = placement.input_height_px, placement.input_width_px
+    canvas = np.empty((height_px, width_px, 3), np.uint8)
+    _pad_around(canvas, placement.target, spec.pad_value)[...] = scaled
+    # Full range, as JPEG has it; OpenCV's own 4:2:0 conversions are for video.
+    converted: Any = cv2.cvtColor(canvas, cv2.COLOR_BGR2YCrCb)
+    cv2.extractChannel(converted, 0, out[:height_px, :, 0])
+    half_px = (width_px // 2, height_px // 2)
+    chroma = out[height_px:].reshape(half_px[1], half_px[0], 2)
+    # The stored order is Y, V, U.
+    for channel, place in ((2, 0), (1, 1)):
+        plane: Any = cv2.extractChannel(converted, channel)
+        chroma[..., place] = cv2.resize(plane, half_px, interpolation=cv2.INTER_AREA)
 
 
 def _pad_around(area: NDArray[Any], target: Rect, value: Any) -> NDArray[Any]:

@@ -7,9 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from dispatcher.cards.card import PictureDecoder
 from dispatcher.device.arena import Block
 from dispatcher.models.shelf import ShelvedModel
 from dispatcher.pictures.geometry import Placement
+from dispatcher.pictures.items import EncodedItem, Item
 from dispatcher.scheduling.estimates import ModelCost, learn_gap
 from dispatcher.scheduling.scheduler import seat
 from dispatcher.scheduling.view import (
@@ -26,17 +30,24 @@ from pipeline.streams import Entry
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldJob:
-    """A job that was started: its claim, its record, and when it was claimed (Unix ms)."""
+    """A job that was started: its claim, its record, and when it was claimed (Unix ms).
+
+    Of jobs of the same model and priority the one with the lowest *turn* goes first. *rescued*: a
+    model on trial failed it, and another one has it now.
+    """
 
     entry: Entry
     job: Job
     claimed_unix_ms: int
+    turn: float = 0.0
+    rescued: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadyJob:
-    """A held job whose picture lies in *block* as the model's input.
+    """A held job whose picture lies in *block* as the model's input, of *shape*.
 
+    With *encoded_bytes* above 0 it is so many bytes of JPEG instead, which the device decodes.
     *waiting* is what the scheduler ranks it by; *decode_ms* how long decoding took.
     """
 
@@ -47,6 +58,26 @@ class ReadyJob:
     placement: Placement
     waiting: WaitingJob
     decode_ms: float
+    encoded_bytes: int = 0
+
+    def item(self) -> Item:
+        """View what the device is given."""
+        dtype = self.model.card.input.dtype
+        if not self.encoded_bytes:
+            return self.block.view(self.shape, dtype)
+        return EncodedItem(
+            data=self.block.view((self.encoded_bytes,), np.uint8),
+            placement=self.placement,
+            shape=self.shape,
+            dtype=dtype,
+        )
+
+    @property
+    def decoder(self) -> str:
+        """What is to decode, or has decoded, the picture; "none" for a tensor."""
+        if self.held.job.tensor is not None:
+            return "none"
+        return PictureDecoder.DVPP if self.encoded_bytes else PictureDecoder.OPENCV
 
     @property
     def group(self) -> GroupKey:
@@ -156,6 +187,10 @@ class Backlog:
         """Take the jobs whose deadline has passed."""
         groups = self._groups.values()
         return [ready for group in groups for ready in group.take_late(now_unix_ms)]
+
+    def count(self, model: str) -> int:
+        """Give how many jobs of *model* are here."""
+        return sum(len(group.jobs) for key, group in self._groups.items() if key.model == model)
 
     def drain(self, model: str | None = None) -> list[ReadyJob]:
         """Take everything, or everything of *model*."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 #: The share of a new measurement in the estimate.
 LEARNING_RATE = 0.2
@@ -15,14 +16,24 @@ PIVOT_SIZE = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCost:
-    """A load takes *load_ms*; a batch takes ``fixed_ms + per_item_ms * size``."""
+    """A load takes *load_ms*; a batch takes ``fixed_ms + per_item_ms * size``.
+
+    *gear_ms* is what batches of the sizes that the file computes were seen to take: where it knows
+    a size, that counts.
+    """
 
     load_ms: float
     fixed_ms: float
     per_item_ms: float
+    gear_ms: Mapping[float, float] = field(default_factory=dict)
 
     def run_ms(self, size: float) -> float:
         """How long a batch of *size* keeps the device."""
+        known_ms = self.gear_ms.get(size)
+        return self.fixed_ms + self.per_item_ms * size if known_ms is None else known_ms
+
+    def linear_ms(self, size: float) -> float:
+        """How long it would by the two parts alone."""
         return self.fixed_ms + self.per_item_ms * size
 
 
@@ -33,7 +44,7 @@ def learn(cost: ModelCost, batch_size: float, measured_ms: float) -> ModelCost:
     A normalised least-mean-squares step: the surprise is shared between the two parts in
     proportion to what each contributes at this size, so batches of different sizes separate them.
     """
-    expected_ms = cost.run_ms(batch_size)
+    expected_ms = cost.linear_ms(batch_size)
     believed_ms = _believable(expected_ms, measured_ms)
     share = batch_size / PIVOT_SIZE
     step_ms = LEARNING_RATE * (believed_ms - expected_ms) / (1.0 + share * share)
@@ -41,6 +52,17 @@ def learn(cost: ModelCost, batch_size: float, measured_ms: float) -> ModelCost:
     # Neither part may go below zero: what one cannot take back, the other gives.
     fixed_ms = max(0.0, cost.fixed_ms + step_ms)
     return replace(cost, fixed_ms=fixed_ms, per_item_ms=per_item_ms)
+
+
+def learn_gear(cost: ModelCost, gear: float, measured_ms: float) -> ModelCost:
+    """Return the estimate after a batch of a *gear*, a size that the file computes."""
+    usual_ms = cost.gear_ms.get(gear)
+    if usual_ms is None:
+        now_ms = measured_ms
+    else:
+        believed_ms = _believable(usual_ms, measured_ms)
+        now_ms = usual_ms + LEARNING_RATE * (believed_ms - usual_ms)
+    return replace(cost, gear_ms={**cost.gear_ms, gear: now_ms})
 
 
 def learn_load(cost: ModelCost, measured_ms: float) -> ModelCost:

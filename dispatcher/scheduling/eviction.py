@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from dispatcher.scheduling.view import DeviceView, WaitingModel
 
-#: A model with jobs keeps its place for so many times its load: loads take at most a quarter.
-TENURE_LOADS = 3.0
+#: A model with jobs keeps its place for so many times its load: loads take at most a seventh.
+TENURE_LOADS = 6.0
 
 
 def victims(

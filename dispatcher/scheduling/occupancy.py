@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dispatcher.models.shelf import ShelvedModel
-from dispatcher.scheduling.estimates import ModelCost, learn, learn_load
+from dispatcher.scheduling.estimates import ModelCost, learn, learn_gear, learn_load
 from dispatcher.scheduling.view import DeviceView, InFlight, LoadedModel
 
 #: Before the first measurement: a load by the file's size, a batch by a guess that is soon mended.
@@ -18,19 +18,42 @@ _FIRST_ITEM_MS = 10.0
 class Occupancy:
     """The device's state, kept by what is sent to it and what comes back."""
 
-    def __init__(self, models: Mapping[str, ShelvedModel], *, budget_bytes: int) -> None:
-        self._models = models
+    def __init__(self, *, budget_bytes: int) -> None:
+        self._models: dict[str, ShelvedModel] = {}
         self._budget_bytes = budget_bytes
         self._loaded: dict[str, LoadedModel] = {}
         self._in_flight: list[InFlight] = []
-        self._costs = {
-            key: ModelCost(
+        self._costs: dict[str, ModelCost] = {}
+        self._measured: set[str] = set()
+
+    def admit(self, model: ShelvedModel, cost: ModelCost | None = None) -> None:
+        """Know a model from now on, with what it is known to *cost*; the first time counts."""
+        if model.key not in self._models:
+            self._models[model.key] = model
+            self._costs[model.key] = cost or ModelCost(
                 load_ms=model.version.file_bytes / 1e6 * _LOAD_MS_PER_MB,
                 fixed_ms=_FIRST_FIXED_MS,
                 per_item_ms=_FIRST_ITEM_MS,
             )
-            for key, model in models.items()
-        }
+
+    def forget(self, key: str) -> None:
+        """Know a model no longer: nothing of it waits, runs or is loaded."""
+        self._models.pop(key, None)
+        self._costs.pop(key, None)
+        self._measured.discard(key)
+
+    @property
+    def models(self) -> Mapping[str, ShelvedModel]:
+        """Give the models that are known, by key."""
+        return self._models
+
+    def cost(self, key: str) -> ModelCost:
+        """Give what a known model costs."""
+        return self._costs[key]
+
+    def has_measured(self, key: str) -> bool:
+        """Whether a batch of the model was measured here."""
+        return key in self._measured
 
     def view(self) -> DeviceView:
         """Give what the scheduler decides by."""
@@ -40,6 +63,14 @@ class Occupancy:
             in_flight=tuple(self._in_flight),
             costs=self._costs,
         )
+
+    def is_loaded(self, key: str) -> bool:
+        """Whether a model is on the device, or on its way to it."""
+        return key in self._loaded
+
+    def is_busy(self, key: str) -> bool:
+        """Whether a model has a batch or its load in flight."""
+        return any(command.model == key for command in self._in_flight)
 
     def load_sent(self, key: str, now_ms: float) -> InFlight:
         """Note that a load was sent; it counts as loaded from now on."""
@@ -72,7 +103,11 @@ class Occupancy:
 
     def learn_batch(self, key: str, weight: float, measured_ms: float) -> None:
         """Take a measured batch into account."""
-        self._costs[key] = learn(self._costs[key], weight, measured_ms)
+        cost = learn(self._costs[key], weight, measured_ms)
+        if weight in self._models[key].limits.gears:
+            cost = learn_gear(cost, weight, measured_ms)
+        self._costs[key] = cost
+        self._measured.add(key)
 
     def batch_end_ms(self, key: str, weight: float, now_ms: float) -> float:
         """Estimate when a batch would end that is sent now."""

@@ -103,14 +103,16 @@ def choose(now_ms: float, waiting: Sequence[WaitingModel], device: DeviceView) -
 def seat(jobs: Sequence[WaitingJob], batch: RunBatch, ends_ms: float) -> list[int]:
     """Return the indices of the *jobs* that go with *batch*, which should end at *ends_ms*.
 
-    Jobs that are due first, then by priority, then by age. Jobs that would end too late are last.
+    Jobs that are due first, then by priority, then by their tenants' turns, then by age. Jobs that
+    would end too late are last.
     """
 
-    def rank(index: int) -> tuple[bool, bool, int, float]:
+    def rank(index: int) -> tuple[bool, bool, int, float, float]:
         job = jobs[index]
         deadline_ms = math.inf if job.deadline_ms is None else job.deadline_ms
         is_due = batch.due_by_ms is not None and ends_ms <= deadline_ms <= batch.due_by_ms
-        return (deadline_ms < ends_ms, not is_due, job.priority, job.waiting_since_ms)
+        is_late = deadline_ms < ends_ms
+        return (is_late, not is_due, job.priority, job.turn, job.waiting_since_ms)
 
     ranked = sorted(range(len(jobs)), key=rank)
     starved = [index for index in ranked if jobs[index].priority == batch.starved_priority]

@@ -182,8 +182,12 @@ Action = RunBatch | LoadModel | EvictModel | Wait
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingJob:
-    """What ``scheduler.seat`` needs to know of a ready job."""
+    """What ``scheduler.seat`` needs to know of a ready job.
+
+    *turn* is its place among the tenants', see ``fairness.py``.
+    """
 
     priority: int
     waiting_since_ms: float
     deadline_ms: float | None = None
+    turn: float = 0.0

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from dispatcher.models.repository import Repository, scan
-from gw.commands import models_om
+from gw import models_remote
+from gw.commands import models_om, models_running, models_selftest
+from gw.job_store import in_job_store
 from gw.model_fetch import DEMO_MODELS, Fetched, fetch_model
-from gw.options import json_option, models_option
+from gw.options import data_option, json_option, models_option
 from gw.settings import CommandSettings, environ_with
 from gw.table import render_table
+from pipeline.errors import Unavailable
+from pipeline.models.catalogue import ModelEntry
 from pipeline.settings import load
 
 _SENTENCES = {
@@ -39,10 +44,16 @@ class ModelRow:
 
 @click.group("models")
 def command() -> None:
-    """Fetch, list and check models."""
+    """Fetch, list, check and test models, and load them on a running platform."""
 
 
-for _subcommand in (models_om.inspect, models_om.init, models_om.pack):
+for _subcommand in (
+    models_om.inspect,
+    models_om.init,
+    models_om.pack,
+    models_selftest.selftest,
+    *models_running.SUBCOMMANDS,
+):
     command.add_command(_subcommand)
 
 
@@ -60,9 +71,22 @@ def fetch(*, what: str, models_dir: Path | None) -> None:
 
 @command.command("list")
 @models_option
+@data_option
 @json_option
-def list_models(*, models_dir: Path | None, as_json: bool) -> None:
-    """Show the models in the models folder, usable or not."""
+def list_models(*, models_dir: Path | None, data_dir: Path | None, as_json: bool) -> None:
+    """Show the models of the running platform with their states; without one, those of the folder.
+
+    With --models always those of the folder, usable or not.
+    """
+    if models_dir is None:
+        try:
+            running = in_job_store(data_dir, models_remote.read_catalogue)
+        except Unavailable:
+            if data_dir is not None:
+                raise
+        else:
+            click.echo(_running_as_json(running) if as_json else _running_as_table(running))
+            return
     rows = rows_of(scan(_models_folder(models_dir)))
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
@@ -80,6 +104,14 @@ def list_models(*, models_dir: Path | None, as_json: bool) -> None:
         for row in rows
     ]
     click.echo(render_table(columns, cells))
+
+
+def _running_as_json(models: Mapping[str, ModelEntry]) -> str:
+    return json.dumps([asdict(entry) for entry in models.values()], indent=2, ensure_ascii=False)
+
+
+def _running_as_table(models: Mapping[str, ModelEntry]) -> str:
+    return render_table(models_remote.COLUMNS, models_remote.rows_of(models.values()))
 
 
 @command.command("check")

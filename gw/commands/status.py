@@ -41,5 +41,10 @@ def command(*, data_dir: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(status.to_document(now_unix_ms=now_unix_ms), indent=2))
     else:
         click.echo(render_table(COLUMNS, status.to_rows(now_unix_ms=now_unix_ms)))
+        if status.exhausted:
+            click.echo(
+                f"{status.exhausted} deliveries are exhausted:"
+                " see `gw deliveries list --state exhausted`"
+            )
     if not status.is_healthy:
         sys.exit(EXIT_UNHEALTHY)

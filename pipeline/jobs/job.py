@@ -13,10 +13,11 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pipeline.errors import IllegalTransition, MalformedMessage
+from pipeline.models.tensors import TensorFacts
 
 
 @enum.verify(enum.UNIQUE)
@@ -108,17 +109,26 @@ class Subscriber:
 class Job:
     """The record of one job, whole.
 
-    *deadline_unix_ms* is 0 for none. *alone* marks a last start with nothing else beside it:
-    should the dispatcher die of it, this job is the culprit. *result* is the final document as
-    JSON text, "" before ``succeeded``. *reason_code* and *reason* are set with every other terminal
-    state.
+    *key_id* is the API key that submitted it, "" where that is not known. *pinned* tells that the
+    submitter named the version; where it did not, another version may run the job.
+    *deadline_unix_ms* is 0 for none. *preview* asks for a drawing of the findings. *keep_record_s*
+    is how long the record outlives the end, 0 for the platform's own, and *keep_picture_s* how long
+    the picture does, 0 for not at all. *tensor* is what a job has instead of a picture, without the
+    batch axis; *raw_outputs* asks for the model's outputs as they are. *dialect* is the protocol of
+    the submission where it was not the API's own: ``cog`` or ``fal``. *alone* marks a last start
+    with nothing else beside it: should the dispatcher die of it, this job is the culprit. *result*
+    is the final document as JSON text, "" before ``succeeded``. *reason_code* and *reason* are set
+    with every other terminal state.
     """
 
     job_id: str
     state: JobState = JobState.QUEUED
     tenant: str
+    key_id: str = ""
+    batch_id: str = ""
     model: str
     version: str
+    pinned: bool = True
     priority: Priority = Priority.NORMAL
     reference: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +136,12 @@ class Job:
     subscribers: tuple[Subscriber, ...] = ()
     accepted_unix_ms: int
     deadline_unix_ms: int = 0
+    preview: bool = False
+    keep_record_s: int = 0
+    keep_picture_s: int = 0
+    tensor: TensorFacts | None = None
+    raw_outputs: bool = False
+    dialect: str = ""
     attempt: int = 0
     alone: bool = False
     started_unix_ms: int = 0
@@ -144,12 +160,28 @@ class Job:
         return 0 < self.deadline_unix_ms <= now_unix_ms
 
     def to_fields(self) -> dict[str, str]:
-        """Give the hash fields of the record; the id is the key's, not a field."""
-        return {
+        """Give the hash fields of the record; the id is the key's, not a field.
+
+        What a job was not asked for takes no field.
+        """
+        wanted = {
+            "preview": "1" if self.preview else "",
+            "keep_record_s": str(self.keep_record_s or ""),
+            "keep_picture_s": str(self.keep_picture_s or ""),
+            "tensor": json.dumps(self.tensor.to_list(), separators=(",", ":"))
+            if self.tensor
+            else "",
+            "raw_outputs": "1" if self.raw_outputs else "",
+            "dialect": self.dialect,
+        }
+        return {name: text for name, text in wanted.items() if text} | {
             "state": self.state,
             "tenant": self.tenant,
+            "key_id": self.key_id,
+            "batch_id": self.batch_id,
             "model": self.model,
             "version": self.version,
+            "pinned": "1" if self.pinned else "",
             "priority": self.priority,
             "reference": self.reference,
             "metadata": json.dumps(self.metadata, separators=(",", ":"), ensure_ascii=False),
@@ -186,8 +218,11 @@ class Job:
                 job_id=job_id,
                 state=JobState(fields["state"]),
                 tenant=fields["tenant"],
+                key_id=fields.get("key_id", ""),
+                batch_id=fields.get("batch_id", ""),
                 model=fields["model"],
                 version=fields["version"],
+                pinned=bool(fields.get("pinned", "1")),
                 priority=Priority(fields["priority"]),
                 reference=fields["reference"],
                 metadata=json.loads(fields["metadata"]),
@@ -200,6 +235,14 @@ class Job:
                 ),
                 accepted_unix_ms=int(fields["accepted_unix_ms"]),
                 deadline_unix_ms=int(fields["deadline_unix_ms"]),
+                preview=bool(fields.get("preview")),
+                keep_record_s=int(fields.get("keep_record_s", 0)),
+                keep_picture_s=int(fields.get("keep_picture_s", 0)),
+                tensor=TensorFacts.from_list(json.loads(fields["tensor"]))
+                if fields.get("tensor")
+                else None,
+                raw_outputs=bool(fields.get("raw_outputs")),
+                dialect=fields.get("dialect", ""),
                 attempt=int(fields["attempt"]),
                 alone=bool(fields["alone"]),
                 started_unix_ms=int(fields["started_unix_ms"]),
@@ -210,3 +253,18 @@ class Job:
             )
         except (KeyError, TypeError, ValueError) as exc:
             raise MalformedMessage(f"job record {job_id}: {exc!r}") from exc
+
+
+#: What a list tells of a job: neither its result, nor who is told.
+SUMMARY_FIELDS = tuple(
+    each.name for each in fields(Job) if each.name not in ("job_id", "result", "subscribers")
+)
+
+
+def summary_from_fields(job_id: str, fields: Mapping[str, str | None]) -> Job | None:
+    """Parse the SUMMARY_FIELDS of a record; None where it is gone or cannot be read."""
+    present = {name: text for name, text in fields.items() if text is not None}
+    try:
+        return Job.from_fields(job_id, {"result": "", "subscribers": "[]"} | present)
+    except MalformedMessage:
+        return None

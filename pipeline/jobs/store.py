@@ -6,10 +6,9 @@ This is the only door through which a job's state changes. Deliveries' own steps
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -17,26 +16,26 @@ from redis.asyncio import Redis
 from pipeline.connection import load_script, redis_errors
 from pipeline.deliveries.delivery import Delivery
 from pipeline.errors import MalformedMessage
+from pipeline.ids import event_id_of
+from pipeline.jobs.acceptance import Acceptance, Admission
 from pipeline.jobs.job import Job, JobState, check_transition
+from pipeline.jobs.loads import LOADING_STATES, loads_of, through_field
+from pipeline.jobs.promises import Once
+from pipeline.jobs.quotas import Quota
+from pipeline.jobs.waiting_members import waiting_member
 from pipeline.protocol import (
     DISPATCHER_GROUP,
     JOB_RETENTION_MS,
     DeliveryDue,
+    EventAnnounced,
     InferRequested,
     JobInferred,
     Keyspace,
 )
+from pipeline.script_arguments import ScriptKeys, flat, to_json
 from pipeline.streams import Entry
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """Whether jobs were accepted, and how many wait now."""
-
-    accepted: bool
-    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +44,14 @@ class Move:
 
     *job* is the record as the mover knows it: its state and attempt fence the move. *causes* is
     the claimed entry that this step settles, with its consumer *group*; *announces* what the next
-    hop is told, in *stream*.
+    hop is told, in *stream*. *version* is which version runs the job, where that has changed.
     """
 
     job: Job
     to: JobState
     expected: frozenset[JobState] = frozenset()
     alone: bool = False
+    version: str = ""
     finished_unix_ms: int = 0
     result: str = ""
     reason_code: str = ""
@@ -60,20 +60,6 @@ class Move:
     group: str = ""
     announces: InferRequested | JobInferred | None = None
     stream: str = ""
-
-
-@dataclass(slots=True)
-class _Keys:
-    """The KEYS of a script under construction: each key once, by its Lua index."""
-
-    _indices: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        return list(self._indices)
-
-    def index(self, name: str) -> int:
-        return self._indices.setdefault(name, len(self._indices) + 1)
 
 
 class JobStore:
@@ -85,29 +71,41 @@ class JobStore:
         self._redis = redis
         self._keys = keys
         self._retention_ms = retention_ms
+        # Tenants that are noted as having jobs: once in a process's life is enough.
+        self._submitters: set[str] = set()
         self._accept_jobs = load_script(redis, "accept_jobs")
         self._start_jobs = load_script(redis, "start_jobs")
         self._move_jobs = load_script(redis, "move_jobs")
 
-    async def accept(self, jobs: Sequence[Job], *, waiting_max: int) -> Admission:
-        """Store *jobs* and announce them to the dispatcher: all of them, or none past the limit."""
-        names = [self._keys.counts, self._keys.deadlines]
-        documents = []
-        for job in jobs:
-            names += [self._keys.job(job.job_id), self._keys.infer(job.model, job.priority)]
-            documents.append(
-                {
-                    "id": job.job_id,
-                    "deadline": str(job.deadline_unix_ms) if job.deadline_unix_ms else "",
-                    "record": _flat(job.to_fields()),
-                    "message": _flat(InferRequested(job_id=job.job_id).to_fields()),
-                }
-            )
+    async def accept(
+        self,
+        jobs: Sequence[Job],
+        *,
+        waiting_max: int,
+        quota: Quota = Quota(),  # noqa: B008  # frozen
+        once: Once | None = None,
+    ) -> Admission:
+        """Store *jobs* of one tenant and announce them to the dispatcher.
+
+        All of them, or none: past a limit, or where *once* was promised before.
+        """
+        call = Acceptance.of(self._keys, jobs, waiting_max=waiting_max, quota=quota, once=once)
+        tenant = jobs[0].tenant
         with redis_errors():
-            accepted, waiting = await self._accept_jobs(
-                keys=names, args=[waiting_max, _json(documents)]
-            )
-        return Admission(accepted=bool(accepted), waiting=int(waiting))
+            if tenant not in self._submitters:
+                await self._redis.sadd(self._keys.submitters, tenant)
+                self._submitters.add(tenant)
+            answer = await self._accept_jobs(keys=call.keys, args=[*call.args, ""])
+        return call.parse(answer)
+
+    async def weigh(
+        self, jobs: Sequence[Job], *, waiting_max: int, quota: Quota, once: Once | None = None
+    ) -> Admission:
+        """Say what :meth:`accept` would answer at this moment; nothing is changed."""
+        call = Acceptance.of(self._keys, jobs, waiting_max=waiting_max, quota=quota, once=once)
+        with redis_errors():
+            answer = await self._accept_jobs(keys=call.keys, args=[*call.args, "weigh"])
+        return call.parse(answer)
 
     async def start(
         self, claims: Sequence[tuple[Entry, InferRequested]], *, now_unix_ms: int
@@ -134,14 +132,19 @@ class JobStore:
         False means that another mover was first: the late one's work is void. Raises
         IllegalTransition, before anything is written, for a step that the table does not have.
         """
-        keys = _Keys()
-        for name in (self._keys.counts, self._keys.deadlines, self._keys.deliveries):
+        keys = ScriptKeys()
+        for name in (
+            self._keys.counts,
+            self._keys.deadlines,
+            self._keys.deliveries,
+            self._keys.loads,
+        ):
             keys.index(name)
         documents = [self._document(move, keys) for move in moves]
         with redis_errors():
             answers = await self._move_jobs(
                 keys=keys.names,
-                args=[self._keys.ended_channel, self._retention_ms, _json(documents)],
+                args=[self._keys.ended_channel, to_json(documents)],
             )
         return [answer == 1 for answer in answers]
 
@@ -192,12 +195,13 @@ class JobStore:
         with redis_errors():
             await self._redis.zrem(self._keys.deadlines, job_id)
 
-    def _document(self, move: Move, keys: _Keys) -> dict[str, Any]:
+    def _document(self, move: Move, keys: ScriptKeys) -> dict[str, Any]:
         expected = move.expected or frozenset({move.job.state})
         for old in expected:
             check_transition(old, move.to)
         written = {
             "alone": "1" if move.alone else "",
+            "version": move.version,
             "finished_unix_ms": str(move.finished_unix_ms) if move.finished_unix_ms else "",
             "result": move.result,
             "reason_code": move.reason_code,
@@ -213,10 +217,18 @@ class JobStore:
             "expected": dict.fromkeys(expected, True),
             "attempt": str(move.job.attempt) if move.job.state is JobState.RUNNING else "",
             "to": move.to,
-            "set": _flat(changes),
+            "set": flat(changes),
             "terminal": move.to.is_terminal,
+            "keep_ms": move.job.keep_record_s * 1000 or self._retention_ms,
+            "log": keys.index(self._keys.events(move.job.tenant)) if move.to.is_terminal else 0,
             "deliveries": self._deliveries(move, keys) if move.to.is_terminal else [],
         }
+        if move.to.is_terminal:
+            document["announce"] = self._announcement(move.job, keys)
+            if document["deliveries"]:
+                document["told"] = keys.index(self._keys.tenant_deliveries(move.job.tenant))
+            if move.job.batch_id:
+                document["batch"] = keys.index(self._keys.batch(move.job.batch_id))
         if move.cause is not None:
             document["ack"] = {
                 "stream": keys.index(move.cause.stream),
@@ -224,13 +236,39 @@ class JobStore:
                 "entry": move.cause.entry_id,
             }
         if move.announces is not None:
-            document["add"] = {
-                "stream": keys.index(move.stream),
-                "message": _flat(move.announces.to_fields()),
-            }
+            document["add"] = self._addition(move, move.announces, keys)
+        if move.to not in LOADING_STATES:
+            unloaded = {name: -count for name, count in loads_of([move.job]).items()}
+            document["unload"] = flat(unloaded | {through_field(move.job.model): 1})
         return document
 
-    def _deliveries(self, move: Move, keys: _Keys) -> list[dict[str, Any]]:
+    def _addition(
+        self, move: Move, announces: InferRequested | JobInferred, keys: ScriptKeys
+    ) -> dict[str, Any]:
+        document: dict[str, Any] = {"message": flat(announces.to_fields())}
+        if isinstance(announces, InferRequested):
+            job = move.job
+            document["stream"] = keys.index(self._keys.infer(job.model, job.priority, job.tenant))
+            document["waiting"] = keys.index(self._keys.waiting(job.model))
+            document["member"] = waiting_member(job.priority, job.tenant)
+            document["bell"] = keys.index(self._keys.bell(job.model))
+        else:
+            document["stream"] = keys.index(move.stream)
+        return document
+
+    def _announcement(self, job: Job, keys: ScriptKeys) -> dict[str, Any]:
+        message = EventAnnounced(
+            event_id=event_id_of(job.job_id), tenant=job.tenant, job_id=job.job_id
+        )
+        return {
+            "stream": keys.index(self._keys.announcements),
+            "subscribed": keys.index(self._keys.subscribed(job.tenant)),
+            # An endpoint that the job names has an order and limits of its own to be looked up.
+            "always": any(subscriber.endpoint_id for subscriber in job.subscribers),
+            "message": flat(message.to_fields()),
+        }
+
+    def _deliveries(self, move: Move, keys: ScriptKeys) -> list[dict[str, Any]]:
         documents = []
         for subscriber in move.job.subscribers:
             delivery = Delivery(
@@ -239,15 +277,21 @@ class JobStore:
                 endpoint_id=subscriber.endpoint_id,
                 url=subscriber.url,
                 secret=subscriber.secret,
+                event_id=event_id_of(move.job.job_id),
+                event_type=f"job.{move.to}",
+                tenant=move.job.tenant,
+                created_unix_ms=move.finished_unix_ms,
             )
-            documents.append(
-                {
-                    "key": keys.index(self._keys.delivery(delivery.delivery_id)),
-                    "id": delivery.delivery_id,
-                    "record": _flat(delivery.to_fields()),
-                    "message": _flat(DeliveryDue(delivery_id=delivery.delivery_id).to_fields()),
-                }
-            )
+            document: dict[str, Any] = {
+                "key": keys.index(self._keys.delivery(delivery.delivery_id)),
+                "id": delivery.delivery_id,
+                "record": flat(delivery.to_fields()),
+                "place": delivery.place,
+            }
+            if not subscriber.endpoint_id:
+                due = DeliveryDue(delivery_id=delivery.delivery_id)
+                document["message"] = flat(due.to_fields())
+            documents.append(document)
         return documents
 
 
@@ -262,15 +306,5 @@ def _readable(job_id: str, fields: Mapping[str, str]) -> Job | None:
         return None
 
 
-def _flat(fields: dict[str, str]) -> list[str]:
-    return [item for pair in fields.items() for item in pair]
-
-
-def _json(documents: list[dict[str, Any]]) -> str:
-    # Not as ASCII: Lua's decoder refuses the escape of a lone surrogate, which a caller's text may
-    # hold. Sent as text the client replaces it.
-    return json.dumps(documents, ensure_ascii=False)
-
-
-def _pairs(flat: Sequence[str]) -> dict[str, str]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _pairs(items: Sequence[str]) -> dict[str, str]:
+    return dict(zip(items[::2], items[1::2], strict=True))

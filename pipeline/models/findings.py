@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.errors import MalformedMessage
+from pipeline.models.tensors import TensorFacts
 
-FindingsKind = Literal["classes", "detections", "text_regions", "tensors"]
+FindingsKind = Literal["classes", "detections", "text_regions", "tensors", "outputs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class Findings:
     detections: tuple[Detection, ...] = ()
     text_regions: tuple[TextRegion, ...] = ()
     tensors: tuple[NamedTensor, ...] = ()
+    #: The model's outputs as they are: their values lie in a file, in this order.
+    outputs: tuple[TensorFacts, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the wire form: ``{"kind": ..., "items": [...]}`` with each item as a flat list."""
@@ -75,6 +78,8 @@ class Findings:
                 ]
             case "tensors":
                 items = [[t.name, list(t.shape), t.dtype, list(t.values)] for t in self.tensors]
+            case "outputs":
+                items = [facts.to_list() for facts in self.outputs]
         return {"kind": self.kind, "items": items}
 
     @classmethod
@@ -113,6 +118,10 @@ class Findings:
                             )
                             for name, shape, dtype, values in items
                         ),
+                    )
+                case "outputs":
+                    return cls(
+                        kind="outputs", outputs=tuple(TensorFacts.from_list(each) for each in items)
                     )
                 case other:
                     raise MalformedMessage(f"findings: unknown kind {other!r}")

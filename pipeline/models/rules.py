@@ -58,6 +58,12 @@ class Rules:
             return self.labels[class_id]
         return f"class_{class_id}"
 
+    def wants(self, label: str, score: float) -> bool:
+        """Whether a finding of this label and score is kept, wherever it lies."""
+        if self.include and label not in self.include:
+            return False
+        return label not in self.exclude and score >= self.min_scores.get(label, self.min_score)
+
     def to_json_text(self) -> str:
         """Give the canonical wire form: sorted keys, no white space."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

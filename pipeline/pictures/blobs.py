@@ -13,9 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import Unavailable
+from pipeline.pictures.holding import Hold
 
 #: The blobs' folder inside the data folder, which webapp and dispatcher share.
 PICTURES_FOLDER = "pictures"
+
+#: What a file is called while it is written.
+PART_SUFFIX = ".part"
 
 
 class FileBlobs:
@@ -23,11 +27,15 @@ class FileBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._hold = Hold(root)
 
-    def put(self, name: str, data: bytes) -> None:
-        """Store *data* under *name*; on return it survives a power cut. Raises Unavailable."""
-        path = self._path(name)
-        part = path.with_suffix(".part")
+    def put(self, name: str, data: bytes, *, stamp_unix_ms: int = 0) -> None:
+        """Store *data* under *name*; on return it survives a power cut. Raises Unavailable.
+
+        With *stamp_unix_ms* it counts as written at that moment.
+        """
+        path = self.path(name)
+        part = path.with_suffix(PART_SUFFIX)
         try:
             if not path.parent.is_dir():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +43,8 @@ class FileBlobs:
             with part.open("wb") as file:
                 file.write(data)
                 file.flush()
+                if stamp_unix_ms:
+                    os.utime(file.fileno(), (stamp_unix_ms / 1000, stamp_unix_ms / 1000))
                 os.fsync(file.fileno())
             part.rename(path)
             _fsync_folder(path.parent)
@@ -47,13 +57,19 @@ class FileBlobs:
     def get(self, name: str) -> bytes | None:
         """Give the bytes, or None when there is no such blob."""
         try:
-            return self._path(name).read_bytes()
+            return self.path(name).read_bytes()
         except FileNotFoundError:
             return None
 
     def delete(self, name: str) -> None:
-        """Remove a blob; one that is not there is fine."""
-        self._path(name).unlink(missing_ok=True)
+        """Remove a blob, or put it aside while a backup runs; one that is not there is fine."""
+        self._hold.remove(self.path(name))
+
+    def move_out(self, name: str, target: Path) -> None:
+        """Take a blob out, to be the file *target*; raises FileNotFoundError."""
+        path = self.path(name)
+        self._hold.keep_a_link(path)
+        path.rename(target)
 
     def older_than(self, unix_ms: int) -> Iterator[str]:
         """List the blobs, whole or half-written, that were last written before *unix_ms*."""
@@ -69,7 +85,8 @@ class FileBlobs:
         self._root.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self._root).free
 
-    def _path(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
+        """Give where a blob lies, or would."""
         # The last characters of an id are its random ones.
         return self._root / Path(name).stem[-2:] / name
 

@@ -10,21 +10,19 @@ sections 5 and 11, RFC 9649 (WebP), the BITMAPINFOHEADER page of the Windows doc
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.errors import InvalidPicture
-from pipeline.pictures import foreign_formats
+from pipeline.pictures import foreign_formats, jpeg_segments
 
 #: How error messages name what is taken.
 ACCEPTED_FORMATS_TEXT = "JPEG, PNG, BMP and WebP"
 
 # Bounds on the walks, so that bytes made of tiny segments cost no more than a real picture.
-# A 64 MB PNG in libpng's usual 8 kB chunks has 8,192; a JPEG full of profiles has a few hundred.
+# A 64 MB PNG in libpng's usual 8 kB chunks has 8,192.
 _MAX_PNG_CHUNKS = 65_536
-_MAX_JPEG_MARKERS = 4_096
 _MAX_WEBP_CHUNKS = 4_096
 _MAX_EXIF_ENTRIES = 512
 
@@ -32,15 +30,6 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 
-_JPEG_START_OF_SCAN = 0xDA
-_JPEG_EXIF_SEGMENT = 0xE1
-#: Baseline, extended sequential, progressive: those that are Huffman-coded and in use.
-_JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-_JPEG_OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-#: Start and end of the picture: neither may come again before the pixels.
-_JPEG_LIMITS = frozenset({0xD8, 0xD9})
-#: A marker that stands for something here: not stuffing, fill, TEM or RST0..RST7.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]", re.DOTALL)
 _JPEG_COMPONENTS = frozenset({1, 3, 4})
 
 _BMP_UNCOMPRESSED = frozenset({0, 3, 6})
@@ -145,7 +134,7 @@ def jpeg_end_offset(data: bytes) -> int:
 
     Within the pixels the marker's two bytes cannot occur, and thumbnails lie before them.
     """
-    return data.find(_JPEG_END, _scan_offset(data))
+    return data.find(_JPEG_END, jpeg_segments.scan_offset(data))
 
 
 def _header(
@@ -169,40 +158,23 @@ def _read_jpeg(data: bytes) -> PictureHeader:
     size: tuple[int, int] | None = None
     orientation = 0
     position = 2
-    for _ in range(_MAX_JPEG_MARKERS):
-        position, marker, length_bytes = _next_jpeg_segment(data, position)
-        if marker in _JPEG_FRAMES:
+    for _ in range(jpeg_segments.MAX_MARKERS):
+        position, marker, length_bytes = jpeg_segments.next_segment(data, position)
+        if marker in jpeg_segments.FRAMES:
             size = _jpeg_frame_size(data, position)
-        elif marker in _JPEG_OTHER_FRAMES:
+        elif marker in jpeg_segments.OTHER_FRAMES:
             raise InvalidPicture(
                 "The JPEG uses a lossless, hierarchical or arithmetic coding that is not taken."
             )
-        elif marker == _JPEG_EXIF_SEGMENT and not orientation:
+        elif marker == jpeg_segments.EXIF_SEGMENT and not orientation:
             if data[position + 2 : position + 8] == b"Exif\x00\x00":
                 orientation = exif_orientation(data[position + 8 : position + length_bytes])
-        elif marker == _JPEG_START_OF_SCAN:
+        elif marker == jpeg_segments.START_OF_SCAN:
             if size is None:
                 raise InvalidPicture("The JPEG has pixels but no frame header.")
             return _header(PictureFormat.JPEG, *size, orientation or 1)
         position += length_bytes
     raise InvalidPicture("The JPEG has too many segments before its pixels.")
-
-
-def _next_jpeg_segment(data: bytes, position: int) -> tuple[int, int, int]:
-    """Find the next marker that has a length: (offset of the length, marker, length in bytes).
-
-    Fill bytes and stray bytes between segments are stepped over, as libjpeg does.
-    """
-    found = _JPEG_MARKER.search(data, position)
-    if found is None:
-        raise InvalidPicture("The JPEG ends inside its header.")
-    marker = data[found.start() + 1]
-    if marker in _JPEG_LIMITS:
-        raise InvalidPicture("The JPEG ends before its pixels.")
-    (length_bytes,) = struct.unpack_from(">H", data, found.end())
-    if length_bytes < 2:
-        raise InvalidPicture("The JPEG has a segment of impossible length.")
-    return found.end(), marker, length_bytes
 
 
 def _jpeg_frame_size(data: bytes, position: int) -> tuple[int, int]:
@@ -213,17 +185,6 @@ def _jpeg_frame_size(data: bytes, position: int) -> tuple[int, int]:
     if components not in _JPEG_COMPONENTS:
         raise InvalidPicture(f"The JPEG has {components} components; only 1, 3 or 4 are taken.")
     return width_px, height_px
-
-
-def _scan_offset(data: bytes) -> int:
-    """Find where the first scan's header begins, past any thumbnail that has an end of its own."""
-    position = 2
-    for _ in range(_MAX_JPEG_MARKERS):
-        position, marker, length_bytes = _next_jpeg_segment(data, position)
-        position += length_bytes
-        if marker == _JPEG_START_OF_SCAN:
-            return position
-    return len(data)
 
 
 def exif_orientation(tiff: bytes) -> int:

@@ -31,9 +31,32 @@ def test_the_key_table_lists_every_key() -> None:
     made |= {
         keyspace.job("{job_id}"),
         keyspace.infer("{model}", Priority.NORMAL).replace(":normal", ":{priority}"),
+        keyspace.infer("{model}", Priority.NORMAL, "{tenant}").replace(":normal", ":{priority}"),
+        keyspace.waiting("{model}"),
+        keyspace.bell("{model}"),
+        keyspace.bucket("{tenant}", "{key}"),
+        keyspace.jobs("{tenant}"),
+        keyspace.events("{tenant}"),
+        keyspace.cursors("{tenant}"),
+        keyspace.promise("{tenant}", "{key}"),
         keyspace.delivery("{delivery_id}"),
         keyspace.attempts("{delivery_id}"),
+        keyspace.backlog("{receiver}"),
+        keyspace.receiver("{receiver}"),
+        keyspace.pace("{receiver}"),
+        keyspace.order("{endpoint}", "{group}"),
+        keyspace.event("{event_id}"),
+        keyspace.subscribed("{tenant}"),
         keyspace.rules("{sha256}"),
+        keyspace.batch("{batch_id}"),
+        keyspace.batch_items("{batch_id}"),
+        keyspace.batches("{tenant}"),
+        keyspace.model_command("{id}"),
+        keyspace.batch_sources("{tenant}"),
+        keyspace.tenant_deliveries("{tenant}"),
+        keyspace.told_events("{tenant}"),
+        keyspace.exhausted("{tenant}"),
+        keyspace.operation("{operation_id}"),
     }
 
     assert documented_keys() == made
@@ -47,11 +70,13 @@ def test_a_script_builds_no_key(script: Path) -> None:
         if command == "PUBLISH":
             assert first == "ARGV[1]"
             continue
-        assert re.fullmatch(r"KEYS\[.+\]?|record|stream|key", first), call
+        assert re.fullmatch(r"KEYS\[.+\]?|record|stream|key|about", first), call
     assert ".." not in re.sub(r"--.*", "", script.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", ["protocol.md", "configuration.md", "architecture.md"])
+@pytest.mark.parametrize(
+    "name", ["protocol.md", "configuration.md", "architecture.md", "../deploy/env.example"]
+)
 def test_a_generated_document_is_fresh(name: str) -> None:
     """``make docs`` would change nothing."""
     answer = subprocess.run(

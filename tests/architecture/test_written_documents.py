@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from dispatcher.cards import tables as card_tables
-from dispatcher.cards.card import BatchingSpec, InputSpec
+from dispatcher.cards.card import BatchingSpec, InputSpec, VersionsSpec
 from dispatcher.cards.file import read_card
 from docs.generate import GROUPS
-from notifier.events import event_body
+from notifier.events import standard_body
 from notifier.signing import sign
 from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.models.rules import Region, Rules
@@ -35,6 +35,16 @@ WRITTEN = sorted(
 
 #: What the command line reads beside its settings: where a client finds the API, see gw/submit.py.
 CLIENT_VARIABLES = {"GW_URL", "GW_API_KEY"}
+
+#: What Compose reads: the example holds every one, which tests/architecture/test_deploy.py keeps.
+COMPOSE_VARIABLES = frozenset(
+    re.findall(r"^# (GW_\w+)=", (ROOT / "deploy/env.example").read_text(), flags=re.MULTILINE)
+)
+
+#: What the script that packs a bundle reads, as its head lists it.
+BUNDLE_VARIABLES = frozenset(
+    re.findall(r"^#   (GW_BUNDLE_\w+) ", (ROOT / "deploy/bundle.sh").read_text(), flags=re.M)
+)
 
 
 def text_of(name: str) -> str:
@@ -80,7 +90,9 @@ def test_a_document_names_no_unknown_variable(name: str) -> None:
     """A GW_ variable in any document is one that is read."""
     named = set(re.findall(r"\bGW_[A-Z_]+[A-Z]\b", text_of(name)))
 
-    assert named <= known_variables().keys() | CLIENT_VARIABLES
+    assert named <= (
+        known_variables().keys() | CLIENT_VARIABLES | COMPOSE_VARIABLES | BUNDLE_VARIABLES
+    )
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -94,10 +106,11 @@ def test_the_readmes_ten_settings_have_these_defaults(name: str) -> None:
 
 
 def test_the_promises_are_shown_by_tests_that_exist() -> None:
-    """Each test that a document names is in the tree."""
+    """Each test that a document names is in the tree; the client has a call of such a name, too."""
+    places = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "gw" / "client").glob("*.py")]
     defined = {
         found
-        for path in (ROOT / "tests").rglob("test_*.py")
+        for path in places
         for found in re.findall(r"def (test_\w+)\(", path.read_text("utf-8"))
     }
     for name in WRITTEN:
@@ -105,9 +118,22 @@ def test_the_promises_are_shown_by_tests_that_exist() -> None:
     assert text_of("docs/architecture.md").count("`test_") >= 10
 
 
+def test_every_fault_has_a_test() -> None:
+    """Of the 34 faults each has a row of its own that says what shows it."""
+    text = text_of("docs/reliability.md")
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| [^|]+ \| (.+) \|$", text, re.M)
+
+    assert sorted(int(number) for number, _ in rows) == list(range(1, 35))
+    for number, shown in rows:
+        assert re.fullmatch(r"`test_\w+`(, `test_\w+`)*", shown), number
+
+
+SERVICES = ("pipeline", "egress", "webapp", "dispatcher", "postprocess", "notifier", "operations")
+
+
 def logged_events(levels: set[str]) -> Iterator[str]:
     """Give the constant events that the services log at one of *levels*."""
-    for package in ("pipeline", "egress", "webapp", "dispatcher", "postprocess", "notifier"):
+    for package in SERVICES:
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if (
@@ -122,7 +148,7 @@ def logged_events(levels: set[str]) -> Iterator[str]:
 
 def test_every_event_that_matters_is_explained() -> None:
     """Operations names what is logged at info or above, and nothing that is never logged."""
-    named = set(re.findall(r"`([a-z]+\.[a-z_]+)`", prose_of("docs/operations.md")))
+    named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", prose_of("docs/operations.md")))
     loud = set(logged_events({"info", "warning", "error", "exception", "critical"}))
     # Chosen at the call: see Finisher._move and Postprocess.settle.
     chosen = {"job.stale_result", "job.failed", "job.expired"}
@@ -135,6 +161,7 @@ CARD_TABLES: dict[str, tuple[Any, Any]] = {
     "[model]": (card_tables.MODEL, None),
     "[input]": (card_tables.INPUT, InputSpec),
     "[batching]": (card_tables.BATCHING, BatchingSpec),
+    "[versions]": (card_tables.VERSIONS, VersionsSpec),
     "[rules]": (card_tables.RULES, Rules),
     "[[rules.region]]": (card_tables.REGION, Region),
 } | {f'kind = "{kind}"': (each.fields, each.type) for kind, each in card_tables.DECODERS.items()}
@@ -215,7 +242,7 @@ def test_the_verification_by_hand_accepts_what_is_signed() -> None:
     shown: dict[str, Any] = {}
     exec(source, shown)  # the document's own code is what is tested
     secret = SigningSecret.generate()
-    body = event_body(state="succeeded", finished_unix_ms=1, facts={"id": "job_1"})
+    body = standard_body(event_type="job.succeeded", unix_ms=1, data={"id": "job_1"})
     now_unix_s = int(time.time())
 
     def headers_at(timestamp_unix_s: int) -> dict[str, str]:

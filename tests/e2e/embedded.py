@@ -136,7 +136,8 @@ async def embedded(
     models = write(folder / "models")
     up = ["up", "--detach", "--data", str(data), "--models", str(models), "--port", str(port)]
     try:
-        started = gw(*up, check=False, **environ)
+        # Nobody copies into this folder while it is read.
+        started = gw(*up, check=False, **{"GW_MODELS_SETTLE_S": "0"} | dict(environ))
         assert started.returncode == 0, started.stdout + started.stderr
         key = (data / "api-key").read_text().strip()
         async with httpx.AsyncClient(

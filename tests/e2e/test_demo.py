@@ -146,7 +146,7 @@ def test_an_interrupted_demonstration_leaves_nothing_running(
     demo = newcomer.start("demo")
     assert demo.stdout is not None
     for line in demo.stdout:
-        if line.startswith(" 1 of "):
+        if line.startswith("sending "):
             break
 
     demo.send_signal(number)

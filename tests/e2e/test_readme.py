@@ -116,10 +116,12 @@ def test_the_readmes_commands_do_what_it_says(checkout: Path) -> None:
     assert webhook["data"]["id"] == answer["id"]
     assert webhook["data"]["result"] == answer["result"]
     status = session.stdout[session.stdout.index("SERVICE") :].splitlines()
-    assert [line.split()[0] for line in status[1:6]] == [
+    assert [line.split()[0] for line in status[1:8]] == [
         "redis",
         "notifier",
         "postprocess",
+        "operations",
+        "operations-media",
         "dispatcher",
         "webapp",
     ]

@@ -3,10 +3,11 @@
 Named ``tests.fakes.poisonable_runtime:PoisonableRuntime``; it runs in a real device process. The
 model's input must be NCHW, RGB, and scaled at most, not shifted.
 
-A model file's neighbours steer its load: each load appends a line to ``loads``, and ``fault`` says
-``refuse``, ``crash``, ``crash once`` or ``slow``; a file ``describe`` makes the first description
-crash, and goes. No device process starts while the file named by
-``GW_TEST_AWAY_FILE`` exists.
+Files in the folder that ``GW_TEST_STEERING`` names, below the model's name, steer its load: each
+load appends a line to ``loads``, and ``fault`` says ``refuse``, ``crash``, ``crash once`` or
+``slow``; a file ``describe`` makes the first description crash, and goes. A file that holds the
+bytes ``poisoned`` fails every picture, one that holds ``deadly`` crashes on each. No device process
+starts while the file named by ``GW_TEST_AWAY_FILE`` exists.
 """
 
 from __future__ import annotations
@@ -37,6 +38,18 @@ SLOW_S = 0.1
 SLOW_LOAD_S = 1.0
 
 
+#: Written into a file's doc string, they make it fail, or crash on, every picture.
+POISONED = b"poisoned"
+DEADLY = b"deadly"
+_MOODS = (POISONED, DEADLY)
+
+
+def _steering(card: ModelCard, path: Path) -> Path:
+    """Give the folder whose files steer a model's loads."""
+    root = os.environ.get("GW_TEST_STEERING")
+    return Path(root) / card.name if root else path.parent
+
+
 class PoisonableRuntime(OnnxRuntime):
     """ONNX Runtime until a poisonous picture comes."""
 
@@ -45,10 +58,11 @@ class PoisonableRuntime(OnnxRuntime):
             raise OSError("the device is away")
         super().__init__(options)
         self._scales: dict[str, float] = {}
+        self._moods: dict[str, bytes] = {}
 
     def describe(self, card: ModelCard, path: Path) -> ModelDescription:
         """Describe the file, or crash once."""
-        fault = path.with_name("describe")
+        fault = _steering(card, path) / "describe"
         if fault.exists():
             fault.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -56,10 +70,13 @@ class PoisonableRuntime(OnnxRuntime):
 
     def load(self, key: str, card: ModelCard, path: Path) -> ModelDescription:
         """Load the file, or fail as its neighbour says."""
-        with path.with_name("loads").open("a") as loads:
+        steering = _steering(card, path)
+        with (steering / "loads").open("a") as loads:
             loads.write(f"{time.monotonic()}\n")
         self._scales[key] = card.input.scale
-        fault = path.with_name("fault")
+        content = path.read_bytes()
+        self._moods[key] = next((mood for mood in _MOODS if mood in content), b"")
+        fault = steering / "fault"
         match fault.read_text() if fault.exists() else "":
             case "refuse":
                 raise InvalidSettings("the file says so")
@@ -75,7 +92,9 @@ class PoisonableRuntime(OnnxRuntime):
     def infer(self, key: str, batch: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Run *batch*, or fail the way its worst picture says."""
         reds = {round(float(item[0, 0, 0]) / self._scales[key]) for item in batch}
-        if CRASHES in reds:
+        if self._moods[key] == POISONED:
+            raise ValueError("this file fails every picture")
+        if self._moods[key] == DEADLY or CRASHES in reds:
             os.kill(os.getpid(), signal.SIGKILL)
         if HANGS in reds:
             time.sleep(3600)

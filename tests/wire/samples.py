@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.access.keys import ApiKey
 from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
 from pipeline.deliveries.endpoints import Endpoint
+from pipeline.deliveries.receivers import Health
+from pipeline.events.event import Event
 from pipeline.health import Heartbeat
 from pipeline.jobs.job import Job, JobState, PictureFacts, Priority, Subscriber
 from pipeline.models.catalogue import ModelEntry
+from pipeline.models.commands import CommandKind, ModelCommand
+from pipeline.models.devices import DeviceRecord
+from pipeline.models.entry import BatchSizeCount, Spent, Statistics, VersionEntry, VersionState
 from pipeline.models.findings import ClassScore, Detection, Findings, NamedTensor, TextRegion
 from pipeline.models.rules import Region, Rules
-from pipeline.protocol import DeliveryDue, InferRequested, JobInferred, Provenance
+from pipeline.models.tensors import TensorFacts
+from pipeline.protocol import DeliveryDue, EventAnnounced, InferRequested, JobInferred, Provenance
 from postprocess.document import result_document
 from postprocess.judgement import judge
 
@@ -81,6 +87,10 @@ _FINDINGS = {
         kind="tensors",
         tensors=(NamedTensor(name="out", shape=(1, 2), dtype="float32", values=(0.5, -1.0)),),
     ),
+    "outputs": Findings(
+        kind="outputs",
+        outputs=(TensorFacts(name="out", datatype="FP32", shape=(8400, 84)),),
+    ),
 }
 
 
@@ -122,8 +132,27 @@ def samples() -> Mapping[str, Any]:
     """
     found: dict[str, Any] = {
         "infer_requested": InferRequested(job_id=JOB.job_id).to_fields(),
+        "event_announced": EventAnnounced(
+            event_id=f"evt_{_ID}", tenant="default", job_id=JOB.job_id
+        ).to_fields(),
+        "event_record": Event(
+            event_id=f"evt_{_ID}",
+            tenant="default",
+            type="batch.completed",
+            subject=f"batch_{_ID}",
+            unix_ms=_AT_UNIX_MS,
+            data={"id": f"batch_{_ID}"},
+            subscribers=JOB.subscribers[:1],
+        ).to_fields(),
+        "receiver_record": Health(failures=5, failing_since=_AT_UNIX_MS, openings=1).to_fields(),
         "delivery_due": DeliveryDue(delivery_id=f"msg_{_ID}").to_fields(),
         "job_record": JOB.to_fields(),
+        "job_record_of_a_tensor": replace(
+            JOB,
+            picture=PictureFacts(format="tensor", width_px=0, height_px=0, size_bytes=1_228_800),
+            tensor=TensorFacts(name="images", datatype="UINT8", shape=(3, 640, 640)),
+            raw_outputs=True,
+        ).to_fields(),
         "delivery_record": Delivery(
             delivery_id=f"msg_{_ID}",
             job_id=JOB.job_id,
@@ -142,7 +171,42 @@ def samples() -> Mapping[str, Any]:
             answer="忙",
         ).to_json_text(),
         "rules": RULES.to_json_text(),
-        "model_entry": asdict(ModelEntry(name="helmet", versions=("2", "1"), labels=("head",))),
+        "model_entry": asdict(
+            ModelEntry(
+                name="helmet",
+                versions=("2", "1"),
+                labels=("head",),
+                details=(
+                    VersionEntry(
+                        version="2",
+                        state=VersionState.LOADED,
+                        file_sha256="d" * 64,
+                        platform="ascend_om",
+                        inputs=(
+                            TensorFacts(name="images", datatype="UINT8", shape=(-1, 3, 640, 640)),
+                        ),
+                        outputs=(TensorFacts(name="out", datatype="FP32", shape=(-1, 8400, 84)),),
+                        batch_max=8,
+                        batch_delay_ms=5.0,
+                        statistics=Statistics(
+                            jobs=3,
+                            batches=2,
+                            spent=Spent(queue_ms=4.5, device_ms=60.0),
+                            by_size=(BatchSizeCount(size=2, batches=1, device_ms=30.0),),
+                        ),
+                    ),
+                ),
+            )
+        ),
+        "model_command": ModelCommand(
+            command_id=f"cmd_{_ID}",
+            command=CommandKind.RELOAD,
+            model="helmet",
+            version="2",
+            asked_by="0123abcd",
+            asked_unix_ms=_AT_UNIX_MS,
+            until_unix_ms=_AT_UNIX_MS + 600_000,
+        ).to_fields(),
         "heartbeat": asdict(
             Heartbeat(
                 service="webapp",
@@ -150,6 +214,20 @@ def samples() -> Mapping[str, Any]:
                 pid=7,
                 started_unix_ms=_AT_UNIX_MS,
                 beat_unix_ms=_AT_UNIX_MS + 2000,
+            )
+        ),
+        "device_record": asdict(
+            DeviceRecord(
+                instance="box-1",
+                device="npu:0",
+                runtime="acl",
+                status="ready",
+                seen_unix_ms=_AT_UNIX_MS,
+                started_unix_ms=_AT_UNIX_MS - 5000,
+                pid=7,
+                models=("helmet/2",),
+                health="OK",
+                temperature_c=53.0,
             )
         ),
         "api_key": asdict(

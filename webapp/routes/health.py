@@ -38,7 +38,7 @@ class HealthRoutes:
             parts.monitor.sample,
             now_ms=parts.clock.monotonic_ms(),
             now_unix_ms=parts.clock.unix_ms(),
-            free_min_bytes=parts.settings.disk_free_min_mb * 1024 * 1024,
+            watermarks=parts.monitor.watermarks,
         )
         if parts.stopping.is_set():
             reasons = [_STOPPING, *reasons]

@@ -14,7 +14,7 @@ from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import RuntimeOptions
 from tests.builders_onnx import make_card
 from tests.conformance.bench import child_path
-from tests.processes import device_processes
+from tests.processes import device_processes, forget_earlier_processes
 
 StartNpu = Callable[..., Awaitable[Device]]
 
@@ -43,15 +43,18 @@ def board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], No
 @pytest.fixture
 async def start_npu(board: object) -> AsyncIterator[StartNpu]:
     """Start devices with the acl runtime, and end them after the test."""
+    forget_earlier_processes()
     devices: list[Device] = []
 
-    async def start(*, infer_timeout_s: float = 30.0, **settings: Any) -> Device:
+    async def start(
+        *, infer_timeout_s: float = 30.0, shared_bytes: int = 1 << 20, **settings: Any
+    ) -> Device:
         device = Device(
             DeviceConfig(
                 runtime="acl",
                 options=RuntimeOptions(infer_timeout_s=infer_timeout_s),
-                input_bytes=1 << 20,
-                output_bytes=1 << 20,
+                input_bytes=shared_bytes,
+                output_bytes=shared_bytes,
                 **settings,
             )
         )

@@ -40,7 +40,7 @@ DYNAMIC = AippConfig(aipp_mode="dynamic", max_src_image_size=8 * SIDE_PX * SIDE_
 def pixel_card(**changes: object) -> ModelCard:
     """Give the card of a model that takes pixels as they are."""
     card = make_card(side_px=SIDE_PX, dtype="uint8", layout=Layout.NHWC)
-    return replace(card, input=replace(card.input, mean=MEAN, std=STD, **changes))  # type: ignore[arg-type]
+    return replace(card, input=replace(card.input, **changes))  # type: ignore[arg-type]
 
 
 def prepared(count: int, spec: InputSpec) -> NDArray[Any]:
@@ -74,10 +74,11 @@ async def test_pixels_are_normalised_on_the_device(
     device = await start_npu()
     onnx = save_mean_model(tmp_path / "m.onnx", side_px=SIDE_PX)
     om = compile_om(onnx, tmp_path / "m.om", dynamic_batch=GEARS, aipp=(aipp,))
-    card = pixel_card()
+    normalised = pixel_card(scale=1 / 255, mean=MEAN, std=STD)
+    card = normalised if aipp is DYNAMIC else pixel_card()
     description = await device.load(make_version(om, card), timeout_s=30)
     assert description.inputs[0].shape == (-1, SIDE_PX, SIDE_PX, 3)
-    floats = replace(card.input, dtype="float32", layout=Layout.NCHW)
+    floats = replace(normalised.input, dtype="float32", layout=Layout.NCHW)
 
     for size in (1, 3, 8, 9):
         outputs = await run(device, "tiny/1", prepared(size, card.input))

@@ -16,7 +16,7 @@ from dispatcher.device.link import Device, DeviceConfig, Inference
 from dispatcher.models.repository import ModelVersion
 from dispatcher.runtime import RuntimeOptions
 from tests.builders_onnx import make_card
-from tests.processes import device_processes
+from tests.processes import device_processes, forget_earlier_processes
 
 FAULTY = "tests.fakes.faulty_runtime:FaultyRuntime"
 ITEM_VALUES = 16
@@ -41,6 +41,7 @@ def make_faulty(folder: Path, word: str = "good", *, name: str = "tiny") -> Mode
 @pytest.fixture
 async def start_device() -> AsyncIterator[StartDevice]:
     """Start devices, and end them after the test; no process may be left then."""
+    forget_earlier_processes()
     devices: list[Device] = []
 
     async def start(runtime: str = FAULTY, *, index: int = 0, **settings: Any) -> Device:

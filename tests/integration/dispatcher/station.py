@@ -19,6 +19,7 @@ import numpy as np
 from redis.asyncio import Redis
 
 from dispatcher.__main__ import serve
+from dispatcher.models.settings import LifecycleSettings
 from dispatcher.settings import DispatcherSettings
 from pipeline.health import HealthBoard
 from pipeline.jobs.job import Job, JobState, Priority
@@ -70,6 +71,8 @@ class Station:
         self.data = folder / "data"
         self.models = folder / "models"
         self.blobs = FileBlobs(self.data / PICTURES_FOLDER)
+        self.steering = folder / "steering"
+        os.environ["GW_TEST_STEERING"] = str(self.steering)
         self._spawned: list[subprocess.Popen[bytes]] = []
         self._redis_settings = RedisSettings(url=redis_url, prefix=keys.prefix, timeout_s=2.0)
         self.add_model()
@@ -79,6 +82,7 @@ class Station:
     ) -> None:
         """Add a model whose answer is the picture's mean colour."""
         version = self.models / name / "1"
+        (self.steering / name).mkdir(parents=True, exist_ok=True)
         save_mean_model(version / "model.onnx", side_px=8)
         card = CARD.format(name=name, max_size=max_size, max_delay_ms=max_delay_ms)
         (version.parent / "model.toml").write_text(card)
@@ -86,11 +90,11 @@ class Station:
 
     def fail_loads(self, fault: str, *, name: str = "echo") -> None:
         """Have the model's loads fail from now on; see PoisonableRuntime."""
-        (self.models / name / "1" / "fault").write_text(fault)
+        (self.steering / name / "fault").write_text(fault)
 
     def loads(self, name: str = "echo") -> int:
         """Give how often the model's load was tried."""
-        path = self.models / name / "1" / "loads"
+        path = self.steering / name / "loads"
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def settings(self, **changes: Any) -> DispatcherSettings:
@@ -104,7 +108,10 @@ class Station:
             grace_s=changes.pop("grace_s", 10.0),
             data_dir=self.data,
         )
+        quick = {"settle_s": 0.0, "interval_s": 0.05}
+        lifecycle = LifecycleSettings(**quick | changes.pop("lifecycle", {}))
         defaults: dict[str, Any] = {
+            "lifecycle": lifecycle,
             "models_dir": self.models,
             "runtime": RUNTIME,
             "shared_memory_mb": 16,
@@ -144,6 +151,8 @@ class Station:
             "GW_DECODE_THREADS": "2",
             "GW_DISPATCHER_LEASE_S": "1",
             "GW_GRACE_S": "10",
+            "GW_MODELS_SETTLE_S": "0",
+            "GW_MODELS_INTERVAL_S": "0.1",
         }
         with (self.data.parent / f"{instance}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -157,6 +166,7 @@ class Station:
 
     def close(self) -> None:
         """End what was spawned and still lives."""
+        del os.environ["GW_TEST_STEERING"]
         for process in self._spawned:
             process.kill()
             process.wait(10)
@@ -208,7 +218,7 @@ class Station:
         """Give how many entries of *model*, at one *priority* or all, are claimed by anybody."""
         claimed = 0
         for each in Priority if priority is None else (priority,):
-            stream = self.keys.infer(model, each)
+            stream = self.keys.infer(model, each, "default")
             if await self.redis.exists(stream):
                 groups = await self.redis.xinfo_groups(stream)
                 claimed += sum(int(group["pending"]) for group in groups)
@@ -216,7 +226,7 @@ class Station:
 
     async def waiting(self, model: str = "echo") -> int:
         """Give how many entries of *model* there are, claimed or not."""
-        return sum([await self.redis.xlen(self.keys.infer(model, p)) for p in Priority])
+        return sum([await self.redis.xlen(self.keys.infer(model, p, "default")) for p in Priority])
 
     async def has_picture(self, job: Job) -> bool:
         """Whether the job's picture is stored."""

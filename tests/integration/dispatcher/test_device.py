@@ -12,7 +12,8 @@ import pytest
 from dispatcher.device.arena import Arena, SharedMemory
 from dispatcher.device.errors import DeviceUnavailable
 from dispatcher.device.link import Device, DeviceConfig
-from dispatcher.models.stocking import stock
+from dispatcher.models.lifecycle import Lifecycle
+from pipeline.clock import SystemClock
 from pipeline.jobs.job import JobState, Priority
 from tests.builders_onnx import save_mean_model
 from tests.fakes.poisonable_runtime import CRASHES, HANGS, SLOW
@@ -73,7 +74,7 @@ async def test_a_load_that_somebody_killed_is_tried_again(station: Station) -> N
 
 async def test_a_model_whose_description_somebody_killed_is_not_refused(station: Station) -> None:
     """A device process that is killed once while it describes a file costs no model."""
-    (station.models / "echo" / "1" / "describe").touch()
+    (station.steering / "echo" / "describe").touch()
     jobs = await station.submit(picture())
     async with station.dispatcher():
         await station.through(jobs)
@@ -90,9 +91,9 @@ async def test_a_device_that_is_away_at_the_start_refuses_no_model(
     await device.start()
     try:
         away.touch()
-        (station.models / "echo" / "1" / "describe").touch()
+        (station.steering / "echo" / "describe").touch()
         with pytest.raises(DeviceUnavailable):
-            await stock(device, station.settings())
+            await Lifecycle(station.settings(), device, SystemClock()).stock()
     finally:
         await device.stop()
 

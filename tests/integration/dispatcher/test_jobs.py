@@ -7,7 +7,9 @@ from collections import Counter
 
 import pytest
 
-from pipeline.jobs.job import JobState, Priority
+from pipeline.jobs.job import LIVE_STATES, JobState, Priority
+from pipeline.jobs.kept import KEPT_FOLDER, KeptPictures
+from pipeline.jobs.store import Move
 from tests.builders_onnx import save_mean_model
 from tests.fakes.poisonable_runtime import (
     BREAKS_THE_CONTRACT,
@@ -37,6 +39,41 @@ async def test_jobs_are_inferred_and_their_pictures_removed(station: Station) ->
         await station.pictures_gone(jobs)
     assert await station.waiting() == 0
     assert await station.claimed() == 0
+
+
+async def test_pictures_and_previews_are_kept_for_who_asks(station: Station) -> None:
+    """The preview is there before the job goes on, the picture once the device is through."""
+    (plain,) = await station.submit(picture())
+    asking = await station.submit(picture(7), picture(8), keep_picture_s=60, preview=True)
+    kept = KeptPictures(station.data / KEPT_FOLDER)
+    async with station.dispatcher():
+        for record in await station.through(asking):
+            assert record.state is JobState.INFERRED
+            assert (kept.preview(record.job_id) or b"").startswith(b"\xff\xd8")
+        await station.through([plain])
+        await station.pictures_gone([plain, *asking])
+    assert [kept.picture(job.job_id) for job in asking] == [picture(7), picture(8)]
+    assert (kept.picture(plain.job_id), kept.preview(plain.job_id)) == (None, None)
+
+
+async def test_a_canceled_job_is_void_at_the_device(station: Station) -> None:
+    """Its late answer is refused; nothing of it goes on, and its claim is settled."""
+    jobs = await station.submit(*[picture(SLOW)] * 3)
+    async with station.dispatcher():
+        await wait_until(station.claimed)
+        for job in jobs:
+            move = Move(job=job, to=JobState.CANCELED, expected=LIVE_STATES, finished_unix_ms=5)
+            await station.store.move([move])
+        after = await station.submit(picture())
+        await station.through(after)
+        await wait_until(lambda: _settled(station))
+    canceled = {job.job_id for job in await station.records(jobs) if job.state == "canceled"}
+    assert canceled
+    assert not canceled & (await station.inferred()).keys()
+
+
+async def _settled(station: Station) -> bool:
+    return await station.claimed() == 0
 
 
 @pytest.mark.parametrize(
@@ -101,7 +138,7 @@ async def test_an_unknown_version_fails_at_its_start(station: Station) -> None:
     jobs = await station.submit(picture(), version="7")
     async with station.dispatcher():
         (record,) = await station.through(jobs)
-    assert (record.state, record.reason_code) == (JobState.FAILED, "model_failed")
+    assert (record.state, record.reason_code) == (JobState.FAILED, "model_removed")
     assert "version 7 of echo" in record.reason
 
 

@@ -6,16 +6,25 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from dispatcher.cards.card import Layout, PictureDecoder
 from dispatcher.device.arena import Arena, SharedMemory
+from dispatcher.pictures.decode_watch import DecodeWatch
+from dispatcher.pictures.items import EncodedItem
 from dispatcher.preparing import PictureMissing, Preparer
+from dispatcher.scheduling.backlog import HeldJob
 from pipeline.clock import SystemClock
 from pipeline.errors import UndecodablePicture
+from pipeline.jobs.job import PictureFacts
 from pipeline.pictures.blobs import FileBlobs
 from tests.builders_dispatcher import make_held, make_shelved
+from tests.builders_onnx import make_card
 from tests.integration.dispatcher.station import picture
 from tests.waiting import wait_until
 
@@ -62,6 +71,7 @@ def make_preparer(blobs: FileBlobs, arena: Arena, threads: ThreadPoolExecutor) -
         threads=threads,
         clock=SystemClock(),
         max_pixels=10_000,
+        watch=DecodeWatch(limit_s=60),
     )
 
 
@@ -164,3 +174,46 @@ async def test_canceled_in_line_nothing_is_taken(
     (await fourth).block.release()
     ready[1].block.release()
     assert arena.free_bytes == arena.size_bytes
+
+
+def jpeg(*options: int, side_px: int = 64) -> bytes:
+    """Give a small JPEG."""
+    pixels = np.full((side_px, side_px, 3), 90, np.uint8)
+    data: bytes = cv2.imencode(".jpg", pixels, list(options))[1].tobytes()
+    return data
+
+
+async def test_only_what_the_units_take_stays_encoded(
+    tmp_path: Path, threads: ThreadPoolExecutor
+) -> None:
+    """For a model that decodes with DVPP a JPEG stays as it is; what that lacks is decoded."""
+    card = make_card(dtype="uint8", layout=Layout.NHWC, side_px=16)
+    model = make_shelved(card=replace(card, input=replace(card.input, decode=PictureDecoder.DVPP)))
+    memory = SharedMemory.create(1 << 16)
+    blobs, arena = FileBlobs(tmp_path), Arena(memory, 0, 1 << 16)
+    preparer = make_preparer(blobs, arena, threads)
+    taken, progressive = jpeg(), jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+
+    def held(data: bytes) -> HeldJob:
+        facts = PictureFacts(format="jpeg", width_px=64, height_px=64, size_bytes=len(data))
+        held = make_held(picture=facts)
+        blobs.put(held.job.job_id, data)
+        return held
+
+    encoded = await preparer.prepare(held(taken), model)
+    decoded = await preparer.prepare(held(progressive), model)
+
+    item = encoded.item()
+    assert isinstance(item, EncodedItem)
+    assert (item.data.tobytes(), encoded.decoder) == (taken, PictureDecoder.DVPP)
+    assert (item.shape, item.placement) == ((16, 16, 3), encoded.placement)
+    pixels = decoded.item()
+    assert isinstance(pixels, np.ndarray)
+    assert (pixels.shape, decoded.decoder) == ((16, 16, 3), PictureDecoder.OPENCV)
+    assert abs(int(pixels.mean()) - 90) <= 1
+    with pytest.raises(UndecodablePicture):
+        await preparer.prepare(held(taken[: len(taken) // 2]), model)
+    for ready in (encoded, decoded):
+        ready.block.release()
+    assert arena.free_bytes == arena.size_bytes
+    memory.close()

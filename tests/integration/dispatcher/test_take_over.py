@@ -14,9 +14,11 @@ from dispatcher.sweeping import Sweeper
 from pipeline.clock import SystemClock
 from pipeline.connection import connect
 from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.kept import KEPT_FOLDER, Disposal, KeptPictures
 from pipeline.jobs.store import Move
 from pipeline.protocol import ALONE_FROM_ATTEMPT, Keyspace
 from pipeline.settings import RedisSettings
+from pipeline.streams import entries_of
 from tests.builders import make_id
 from tests.fakes.poisonable_runtime import HANGS, SLOW
 from tests.integration.dispatcher.station import Station, end, picture
@@ -188,7 +190,7 @@ async def test_orphan_pictures_are_swept_and_live_ones_kept(station: Station) ->
     unknown = make_id()
     station.blobs.put(unknown, b"left behind")
     station.blobs.put(f"{make_id()}.part", b"half")
-    sweeper = Sweeper(store=station.store, blobs=station.blobs, clock=SystemClock())
+    sweeper = sweeper_of(station)
     assert await sweeper.remove_orphans(older_than_s=60) == 0
     await asyncio.sleep(0.01)
     assert await sweeper.remove_orphans(older_than_s=0) == 3
@@ -196,12 +198,41 @@ async def test_orphan_pictures_are_swept_and_live_ones_kept(station: Station) ->
     assert left == {queued.job_id, started.job_id}
 
 
+async def test_a_job_expires_while_it_waits_for_its_rules(station: Station) -> None:
+    """Nobody may be there to apply them: its deadline passes all the same, and is told."""
+    waiting, running, early = await station.submit(
+        picture(), picture(), picture(), deadline_unix_ms=1
+    )
+    job_key = station.keys.job
+    await station.redis.hset(job_key(waiting.job_id), "state", "inferred")
+    await station.redis.hset(job_key(running.job_id), "state", "running")
+
+    assert await sweeper_of(station).expire() == 2
+
+    states = [record.state for record in await station.records([waiting, running, early])]
+    assert states == ["expired", "running", "expired"]
+    assert await station.redis.xlen(station.keys.events(waiting.tenant)) == 5
+
+
+async def test_an_ended_jobs_picture_is_kept_by_the_sweep(station: Station) -> None:
+    """Where a crash came between the end and the keeping."""
+    (job,) = await station.submit(picture(), keep_picture_s=60)
+    move = Move(job=job, to=JobState.CANCELED, finished_unix_ms=1)
+    assert await station.store.move([move]) == [True]
+    await asyncio.sleep(0.01)
+
+    assert await sweeper_of(station).remove_orphans(older_than_s=0) == 1
+
+    assert station.blobs.get(job.job_id) is None
+    assert KeptPictures(station.data / KEPT_FOLDER).picture(job.job_id) == picture()
+
+
 async def test_a_job_that_cannot_be_read_keeps_what_it_has(station: Station) -> None:
     """A record that this version cannot read loses neither its picture nor its deadline."""
     (job,) = await station.submit(picture())
     await station.redis.zadd(station.keys.deadlines, {job.job_id: 1, "job_gone": 1})
     await station.redis.hset(station.keys.job(job.job_id), "state", "a newer word")
-    sweeper = Sweeper(store=station.store, blobs=station.blobs, clock=SystemClock())
+    sweeper = sweeper_of(station)
     await asyncio.sleep(0.01)
 
     assert await sweeper.remove_orphans(older_than_s=0) == 0
@@ -209,6 +240,30 @@ async def test_a_job_that_cannot_be_read_keeps_what_it_has(station: Station) -> 
 
     assert station.blobs.get(job.job_id) is not None
     assert await station.redis.zrange(station.keys.deadlines, 0, -1) == [job.job_id]
+
+
+async def test_a_job_that_stays_unreadable_is_put_aside_and_can_come_back(
+    station: Station, redis: Redis, keys: Keyspace
+) -> None:
+    """Its entry is parked after some leases; back in its stream, a readable record is inferred."""
+    (job,) = await station.submit(picture())
+    record = keys.job(job.job_id)
+    priority = str(await redis.hget(record, "priority"))
+    await redis.hset(record, "priority", "a newer word")
+    async with station.dispatcher(lease_s=0.15):
+        await wait_until(lambda: redis.xlen(keys.dead))
+        assert await station.claimed() == 0
+        assert await station.has_picture(job)
+        await redis.hset(record, "priority", priority)
+    (parked,) = entries_of({keys.dead: [await redis.xrange(keys.dead)]})
+    assert parked.fields["reason"] == f"no readable record of {job.job_id}"
+
+    await redis.xadd(parked.fields["from"], dict(parked.fields.items()))
+    await redis.xdel(keys.dead, parked.entry_id)
+
+    async with station.dispatcher():
+        await station.through([job])
+    assert await station.states([job]) == {"inferred": 1}
 
 
 async def test_own_claims_of_an_earlier_life_come_first(station: Station, redis: Redis) -> None:
@@ -221,3 +276,10 @@ async def test_own_claims_of_an_earlier_life_come_first(station: Station, redis:
     async with station.dispatcher(lease_s=60.0):
         await station.through(jobs)
     assert await station.states(jobs) == {"inferred": 40}
+
+
+def sweeper_of(station: Station) -> Sweeper:
+    """Give a sweeper of a station's jobs and pictures."""
+    clock = SystemClock()
+    disposal = Disposal(station.blobs, KeptPictures(station.data / KEPT_FOLDER), clock)
+    return Sweeper(store=station.store, blobs=station.blobs, disposal=disposal, clock=clock)

@@ -86,7 +86,10 @@ async def test_a_forbidden_literal_is_not_dialled(doors: list[Door], url: str) -
     assert door.resolver.asked == []
 
 
-@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "0"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.1", "0x7f.1", "2130706433", "0", "0177.0.0.1", "0x7f000001", "127.0.1", "017700000001"],
+)
 async def test_an_odd_spelling_is_not_dialled(doors: list[Door], host: str) -> None:
     """A number that some libraries take for loopback is refused before anybody resolves it."""
     door = Door()

@@ -1,4 +1,4 @@
-"""Stand-ins for the four services: packages of the same names that only show life.
+"""Stand-ins for the five services: packages of the same names that only show life.
 
 They use the platform's own heartbeat and the webapp's two health routes, so that ``gw up`` sees
 what it would see of the real ones, and behave as ``PLAY_<SERVICE>`` in the environment says.
@@ -25,7 +25,9 @@ from pipeline.errors import InvalidSettings
 from pipeline.settings import ServiceSettings
 
 SERVICE = "@SERVICE@"
-PLAY = os.environ.get("PLAY_" + SERVICE.upper(), "")
+if os.environ.get("GW_OPERATIONS_QUEUE") == "media":
+    SERVICE += "-media"
+PLAY = os.environ.get("PLAY_" + SERVICE.upper().replace("-", "_"), "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -67,12 +69,15 @@ async def serve(settings, stop):
 run_service(SERVICE, Settings, serve)
 """
 
-SERVICES = ("webapp", "dispatcher", "postprocess", "notifier")
+PACKAGES = ("webapp", "dispatcher", "postprocess", "notifier", "operations")
+
+#: The processes made of them, in the order of their stopping; operations has one per queue.
+SERVICES = ("webapp", "operations", "operations-media", "dispatcher", "postprocess", "notifier")
 
 
 def write_services(folder: Path) -> None:
-    """Write the four packages into *folder*."""
-    for service in SERVICES:
+    """Write the five packages into *folder*."""
+    for service in PACKAGES:
         package = folder / service
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("")

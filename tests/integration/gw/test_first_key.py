@@ -21,7 +21,7 @@ async def test_makes_a_key_that_works(tmp_path: Path, redis: Redis, keys: Keyspa
     assert parts is not None
     record = await store.get(parts[0])
     assert record is not None
-    assert proves(record, parts[1])
+    assert proves(record, parts[1], now_unix_ms=record.created_unix_ms)
 
 
 async def test_keeps_the_key_there_is(tmp_path: Path, redis: Redis, keys: Keyspace) -> None:

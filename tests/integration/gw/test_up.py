@@ -257,7 +257,7 @@ def test_ctrl_c_stops_the_foreground_in_order(box: Box) -> None:
     ]
     assert not any(is_running(pid) for pid in pids.values())
     shown = (box.folder / "shown").read_text()
-    assert "redis       | " in shown
+    assert "redis            | " in shown
     assert f'curl -H "Authorization: Bearer $(cat {box.data}/api-key)"' in shown
     assert (box.data / "api-key").read_text().strip() not in shown
 

@@ -2,114 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-
 import pytest
-from redis.asyncio import Redis
 
-from egress.client import EgressClient
-from egress.policy import EgressPolicy
-from notifier.attempt import Sender
-from notifier.loop import Notifier, Stores
-from notifier.schedule import RetrySchedule
-from notifier.settings import NotifierSettings
-from pipeline.clock import SystemClock
-from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
-from pipeline.deliveries.endpoints import Endpoint, EndpointStore
-from pipeline.deliveries.store import DeliveryStore
-from pipeline.jobs.job import Job, JobState, Subscriber
-from pipeline.jobs.store import JobStore, Move
-from pipeline.protocol import NOTIFIER_GROUP, Keyspace
-from pipeline.streams import StreamReader
-from tests.builders import make_id, make_job, make_subscriber
+from pipeline.deliveries.delivery import DeliveryState
+from pipeline.deliveries.operation_store import OperationStore, Sent
+from pipeline.protocol import NOTIFIER_GROUP
+from tests.builders import make_id, make_subscriber
 from tests.fakes.webhook_receiver import WebhookReceiver
+from tests.integration.notifier.site import SECRET, Site
 from tests.waiting import wait_until
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-class Site:
-    """A notifier's surroundings: the stores, and jobs that end."""
-
-    def __init__(self, redis: Redis, keys: Keyspace) -> None:
-        self.redis = redis
-        self.keys = keys
-        self.jobs = JobStore(redis, keys)
-        self.deliveries = DeliveryStore(redis, keys)
-        self.endpoints = EndpointStore(redis, keys)
-
-    async def end_job(self, *subscribers: Subscriber) -> Job:
-        """Have a job with these subscribers fail."""
-        job = make_job(subscribers=subscribers)
-        await self.jobs.accept([job], waiting_max=10_000)
-        move = Move(job=job, to=JobState.FAILED, finished_unix_ms=1, reason_code="x", reason="y")
-        assert await self.jobs.move([move]) == [True]
-        return job
-
-    async def delivery(self, subscriber: Subscriber) -> Delivery:
-        """Give the record of a subscriber's delivery."""
-        (delivery,) = await self.deliveries.get_many([subscriber.delivery_id])
-        assert delivery is not None
-        return delivery
-
-    async def attempts(self, subscriber: Subscriber) -> list[Attempt]:
-        """Give the attempts of a subscriber's delivery."""
-        return await self.deliveries.attempts(subscriber.delivery_id)
-
-    async def ended(self, subscriber: Subscriber) -> Delivery:
-        """Wait until a delivery will see no further attempt."""
-
-        async def over() -> Delivery | None:
-            delivery = await self.delivery(subscriber)
-            return None if delivery.state is DeliveryState.PENDING else delivery
-
-        delivery: Delivery | None = await wait_until(over, timeout_s=20)
-        assert delivery is not None
-        return delivery
-
-    @asynccontextmanager
-    async def notifier(
-        self, receivers: Sequence[WebhookReceiver], **changes: object
-    ) -> AsyncIterator[asyncio.Event]:
-        """Run a notifier that may call *receivers*; give the event that stops it."""
-        settings = NotifierSettings(**({"lease_s": 1.0, "attempt_timeout_s": 0.5} | changes))  # type: ignore[arg-type]
-        policy = " ".join(f"127.0.0.1/32:{receiver.port}" for receiver in receivers)
-        client = EgressClient(EgressPolicy.parse(policy))
-        notifier = Notifier(
-            settings=settings,
-            reader=StreamReader(
-                self.redis,
-                self.keys,
-                group=NOTIFIER_GROUP,
-                consumer="n",
-                lease_ms=int(settings.lease_s * 1000),
-            ),
-            stores=Stores(jobs=self.jobs, deliveries=self.deliveries, endpoints=self.endpoints),
-            sender=Sender(
-                client=client,
-                schedule=RetrySchedule.parse(settings.retry_schedule),
-                clock=SystemClock(),
-                deadline_s=settings.attempt_timeout_s,
-                randomness=lambda: 0.0,
-            ),
-            clock=SystemClock(),
-        )
-        stop = asyncio.Event()
-        running = asyncio.create_task(notifier.run(self.keys, stop))
-        try:
-            yield stop
-        finally:
-            stop.set()
-            await asyncio.wait_for(running, 20)
-            await client.aclose()
-
-
-@pytest.fixture
-def site(redis: Redis, keys: Keyspace) -> Site:
-    """Give a notifier's surroundings on a fresh prefix."""
-    return Site(redis, keys)
 
 
 async def test_an_end_is_told_once_to_each_subscriber(site: Site) -> None:
@@ -188,15 +89,7 @@ async def test_a_forbidden_target_is_never_called(site: Site) -> None:
 async def test_a_registered_endpoint_is_looked_up(site: Site) -> None:
     """A delivery to an endpoint goes to its URL with its secret; a removed one is given up."""
     async with WebhookReceiver(secret=SECRET) as receiver, site.notifier([receiver]):
-        endpoint = Endpoint(
-            endpoint_id=make_id("ep"),
-            tenant="default",
-            url=receiver.url("200"),
-            description="",
-            created_unix_ms=1,
-            secret=SECRET,
-        )
-        await site.endpoints.add(endpoint)
+        endpoint = await site.add_endpoint(url=receiver.url("200"), event_types=())
         known = make_subscriber(url="", secret="", endpoint_id=endpoint.endpoint_id)
         gone = make_subscriber(url="", secret="", endpoint_id=make_id("ep"))
         await site.end_job(known, gone)
@@ -267,3 +160,26 @@ async def test_an_unreadable_entry_is_parked(site: Site) -> None:
             return bool(await site.redis.xlen(site.keys.dead) == 1)
 
         await wait_until(parked)
+
+
+async def test_what_is_sent_again_has_its_whole_schedule(site: Site) -> None:
+    """An exhausted delivery goes out under its id, and is tried as often as the first time."""
+    async with (
+        WebhookReceiver() as receiver,
+        site.notifier([receiver], retry_schedule="1s"),
+    ):
+        subscriber = make_subscriber(url=receiver.url("500"))
+        await site.end_job(subscriber)
+        given_up = await site.ended(subscriber)
+        assert (given_up.attempts, given_up.reason) == (2, "500")
+        receiver.script.extend(["500", "200"])
+
+        again = OperationStore(site.redis, site.keys)
+        assert await again.send_one(given_up, now_unix_ms=1) is Sent.ON_ITS_WAY
+
+        delivered = await site.ended(subscriber)
+        assert (delivered.state, delivered.attempts) == (DeliveryState.DELIVERED, 4)
+        assert delivered.reason == ""
+        assert {request.headers["webhook-id"] for request in receiver.requests} == {
+            subscriber.delivery_id
+        }

@@ -63,14 +63,14 @@ async def test_new_work_is_refused_and_writes_nothing(full: Redis, keys: Keyspac
     assert sorted([name async for name in full.scan_iter()]) == before
     assert (await store.counts())[JobState.QUEUED] == 1
     assert await store.past_deadline(now_unix_ms=9, limit=9) == []
-    assert await full.xlen(keys.infer("echo", refused[0].priority)) == 1
+    assert await full.xlen(keys.infer("echo", refused[0].priority, "default")) == 1
 
 
 async def test_accepted_work_goes_on_to_its_end(full: Redis, keys: Keyspace) -> None:
     """Every step after acceptance works at the limit, in services that start only there."""
     store, deliveries = JobStore(full, keys), DeliveryStore(full, keys)
     job = make_job(subscribers=(make_subscriber(), make_subscriber()))
-    infer = keys.infer(job.model, job.priority)
+    infer = keys.infer(job.model, job.priority, job.tenant)
     await store.accept([job], waiting_max=100)
     await reach_the_limit(full)
     # A restarted server has forgotten the scripts too.

@@ -22,10 +22,11 @@ GOOD_ATTEMPT = Attempt(number=2, at_unix_ms=2_000, duration_ms=3, status=204)
 
 
 async def claim_due(redis: Redis, keys: Keyspace, *, consumer: str = "n") -> list[Entry]:
-    """Claim all deliveries that are due, as a notifier."""
+    """Claim all deliveries that are due, new ones and retries, as a notifier."""
     reader = StreamReader(redis, keys, group=NOTIFIER_GROUP, consumer=consumer, lease_ms=60_000)
-    await reader.ensure_groups([keys.deliveries])
-    return await reader.claim([keys.deliveries], count=1000, block_ms=0)
+    streams = [keys.deliveries, keys.retries]
+    await reader.ensure_groups(streams)
+    return await reader.claim(streams, count=1000, block_ms=0)
 
 
 async def ended_job(redis: Redis, keys: Keyspace, *, subscribers: int = 1) -> list[str]:
@@ -93,6 +94,21 @@ async def test_a_failed_one_waits_for_its_moment(redis: Redis, keys: Keyspace) -
     assert (punctual.released, punctual.next_due_unix_ms) == (1, None)
     (entry,) = await claim_due(redis, keys)
     assert DeliveryDue.from_fields(entry.fields).delivery_id == due.delivery_id
+
+
+async def test_a_clock_set_back_stops_no_retry(redis: Redis, keys: Keyspace) -> None:
+    """What was planned while the clock stood years ahead is released now, once."""
+    store = DeliveryStore(redis, keys)
+    due = await claimed_delivery(redis, keys)
+    ten_years_ms = 10 * 365 * 86_400_000
+    await store.settle(
+        [replace(due, attempt=FAILED_ATTEMPT, due_unix_ms=ten_years_ms)], now_unix_ms=ten_years_ms
+    )
+
+    back = await store.release_due(now_unix_ms=1000, limit=10)
+    again = await store.release_due(now_unix_ms=1000, limit=10)
+
+    assert (back.released, again.released) == (1, 0)
 
 
 async def test_a_postponement_is_no_attempt(redis: Redis, keys: Keyspace) -> None:

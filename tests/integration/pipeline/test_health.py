@@ -45,6 +45,12 @@ def test_a_beat_goes_stale() -> None:
     assert not BEAT.is_fresh(5000 + STALE_AFTER_MS)
 
 
+def test_a_beat_from_the_future_is_stale() -> None:
+    """A service that died before the clock was set back does not live on until that hour comes."""
+    assert BEAT.is_fresh(5000 - STALE_AFTER_MS + 1)
+    assert not BEAT.is_fresh(5000 - STALE_AFTER_MS)
+
+
 async def test_a_service_beats_until_it_stops(redis: Redis, keys: Keyspace) -> None:
     """The beat carries the process and its reason; a stop in order takes it down."""
     board = HealthBoard(redis, keys)

@@ -157,7 +157,7 @@ async def test_accepted_work_survives_a_kill(
     assert (await store.get_many([job.job_id for job in jobs]))[1:] == jobs[1:]
     counts = await store.counts()
     assert (counts[JobState.QUEUED], counts[JobState.CANCELED]) == (49, 1)
-    assert await client.xlen(keys.infer("echo", jobs[0].priority)) == 50
+    assert await client.xlen(keys.infer("echo", jobs[0].priority, "default")) == 50
     assert await client.xlen(keys.deliveries) == 1
 
 

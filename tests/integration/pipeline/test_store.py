@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from pipeline.errors import IllegalTransition
 from pipeline.jobs.job import Job, JobState
+from pipeline.jobs.quotas import Bucket, Quota
 from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import (
     DISPATCHER_GROUP,
@@ -35,7 +36,9 @@ async def start_one(redis: Redis, keys: Keyspace, job: Job) -> tuple[Job, Entry]
     """Accept, claim and start *job*."""
     store = JobStore(redis, keys)
     await store.accept([job], waiting_max=100)
-    entry = await claim_one(redis, keys, DISPATCHER_GROUP, keys.infer(job.model, job.priority))
+    entry = await claim_one(
+        redis, keys, DISPATCHER_GROUP, keys.infer(job.model, job.priority, job.tenant)
+    )
     (started,) = await store.start(
         [(entry, InferRequested.from_fields(entry.fields))], now_unix_ms=job.accepted_unix_ms + 5
     )
@@ -56,7 +59,9 @@ async def test_an_accepted_job_is_stored_counted_and_announced(
     assert await store.get(job.job_id) == job
     assert (await store.counts())[JobState.QUEUED] == 1
     assert await store.past_deadline(now_unix_ms=5, limit=10) == [job.job_id]
-    entry = await claim_one(redis, keys, DISPATCHER_GROUP, keys.infer("echo", job.priority))
+    entry = await claim_one(
+        redis, keys, DISPATCHER_GROUP, keys.infer("echo", job.priority, job.tenant)
+    )
     assert InferRequested.from_fields(entry.fields).job_id == job.job_id
 
 
@@ -74,6 +79,29 @@ async def test_a_full_queue_accepts_none_of_several(redis: Redis, keys: Keyspace
     assert (await store.counts())[JobState.QUEUED] == 1
 
 
+async def test_weighing_says_what_accepting_would_and_changes_nothing(
+    redis: Redis, keys: Keyspace
+) -> None:
+    """Room, a full queue and an empty bucket are told alike; no token is taken."""
+    store = JobStore(redis, keys)
+    bucket = Bucket(name="tenant", key=keys.bucket("default"), rate_per_s=0.001, burst=1)
+    quota = Quota(buckets=(bucket,))
+
+    weighed = [await store.weigh([make_job()], waiting_max=2, quota=quota) for _ in range(2)]
+    assert [(each.accepted, each.waiting) for each in weighed] == [(True, 0)] * 2
+    assert [key async for key in redis.scan_iter(f"{keys.prefix}:*")] == []
+
+    assert (await store.accept([make_job()], waiting_max=2, quota=quota)).accepted
+    for waiting_max, name in ((2, "tenant"), (1, "queue")):
+        job = make_job()
+        asked = await store.weigh([job], waiting_max=waiting_max, quota=quota)
+        told = await store.accept([job], waiting_max=waiting_max, quota=quota)
+        assert asked.refusal is not None
+        assert told.refusal is not None
+        assert (asked.accepted, asked.refusal.name) == (told.accepted, told.refusal.name)
+        assert (asked.accepted, asked.refusal.name) == (False, name)
+
+
 async def test_accepting_twice_stores_once(redis: Redis, keys: Keyspace) -> None:
     """A repeated acceptance, as after a lost answer, adds neither an entry nor a count."""
     store = JobStore(redis, keys)
@@ -83,7 +111,7 @@ async def test_accepting_twice_stores_once(redis: Redis, keys: Keyspace) -> None
     await store.accept([job], waiting_max=5)
 
     assert (await store.counts())[JobState.QUEUED] == 1
-    assert await redis.xlen(keys.infer("echo", job.priority)) == 1
+    assert await redis.xlen(keys.infer("echo", job.priority, job.tenant)) == 1
 
 
 async def test_handing_on_moves_job_and_entry_in_one_step(redis: Redis, keys: Keyspace) -> None:
@@ -168,7 +196,9 @@ async def test_an_ended_job_is_not_started(redis: Redis, keys: Keyspace) -> None
     job = make_job()
     await store.accept([job], waiting_max=5)
     await store.move([Move(job=job, to=JobState.CANCELED)])
-    entry = await claim_one(redis, keys, DISPATCHER_GROUP, keys.infer("echo", job.priority))
+    entry = await claim_one(
+        redis, keys, DISPATCHER_GROUP, keys.infer("echo", job.priority, job.tenant)
+    )
 
     started = await store.start([(entry, InferRequested.from_fields(entry.fields))], now_unix_ms=1)
 

@@ -104,7 +104,7 @@ async def test_a_thousand_jobs_move_in_one_call(redis: Redis, keys: Keyspace) ->
     store = JobStore(redis, keys)
     jobs = [make_job(subscribers=(make_subscriber(),)) for _ in range(1000)]
     await store.accept(jobs, waiting_max=1000)
-    stream = keys.infer("echo", jobs[0].priority)
+    stream = keys.infer("echo", jobs[0].priority, "default")
     reader = StreamReader(redis, keys, group=DISPATCHER_GROUP, consumer="c", lease_ms=60_000)
     await reader.ensure_groups([stream])
     entries = await reader.claim([stream], count=1000, block_ms=0)

@@ -110,7 +110,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = JobStore(server.redis, self.keys)
         self.known: dict[str, Known] = {}
         sample = make_job()
-        self.infer = self.keys.infer(sample.model, sample.priority)
+        self.infer = self.keys.infer(sample.model, sample.priority, sample.tenant)
         self.streams = {self.infer: Stream(), self.keys.results: Stream()}
         self.now_unix_ms = 1_000
         for stream in self.streams:
@@ -247,6 +247,17 @@ class StoreMachine(RuleBasedStateMachine):
             if known.end is not None
             for subscriber in known.job.subscribers
         )
+
+    @invariant()
+    def each_job_is_listed_and_logged_once(self) -> None:
+        """Find every job in the index, and its acceptance and its end, if any, in the log."""
+        (tenant,) = {known.job.tenant for known in self.known.values()} or {"default"}
+        entries = self.server.run(entries_of(self.server.redis, self.keys.events(tenant)))
+        logged = sorted((fields["job"], fields["event"]) for _, fields in entries)
+        ends = [(job_id, known.end[0]) for job_id, known in self.known.items() if known.end]
+        assert logged == sorted([*((job_id, "accepted") for job_id in self.known), *ends])
+        listed = self.server.run(self.server.redis.zrange(self.keys.jobs(tenant), 0, -1))
+        assert listed == sorted(self.known)
 
     @invariant()
     def only_live_jobs_have_a_deadline(self) -> None:

@@ -71,7 +71,7 @@ async def infer(parts: Parts, jobs: Sequence[Job], **changes: Any) -> list[Job]:
     """Bring accepted *jobs* through a dispatcher, to the result stream."""
     keys, store = parts.keys, parts.store
     await store.accept(jobs, waiting_max=10_000)
-    stream = keys.infer(jobs[0].model, jobs[0].priority)
+    stream = keys.infer(jobs[0].model, jobs[0].priority, jobs[0].tenant)
     dispatcher = StreamReader(
         parts.redis, keys, group=DISPATCHER_GROUP, consumer="d", lease_ms=60_000
     )
@@ -442,3 +442,21 @@ async def test_the_process_shows_life_and_takes_it_down(
         assert await asyncio.wait_for(process.wait(), 20) == 0
 
     assert await board.all() == []
+
+
+async def test_a_job_past_its_deadline_expires(redis: Redis, keys: Keyspace) -> None:
+    """However good its findings are, they come too late; its subscriber is told so."""
+    parts = make_parts(redis, keys)
+    await publish(parts, RULES)
+    late = make_job(deadline_unix_ms=1, subscribers=(make_subscriber(),))
+    await infer(parts, [late])
+
+    async with serving(parts):
+        await wait_until(lambda: ended(parts, 1))
+
+    record = await parts.store.get(late.job_id)
+    assert record is not None
+    assert (record.state, record.reason_code) == (JobState.EXPIRED, "deadline_passed")
+    assert record.result == ""
+    assert await redis.xlen(keys.deliveries) == 1
+    await assert_settled(parts)

@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from pipeline.clock import SystemClock
+from pipeline.health import STALE_AFTER_MS, HealthBoard, Heartbeat
 from pipeline.protocol import Keyspace
 from tests.integration.webapp.running import Holdings, Webapp, add_key, holdings, publish, running
 
@@ -45,3 +47,26 @@ async def webapp(environ: dict[str, str], token: str) -> AsyncIterator[Webapp]:
 def look(redis: Redis, keys: Keyspace, tmp_path: Path) -> Look:
     """Give a way to see whether anything was accepted."""
     return lambda: holdings(redis, keys, tmp_path)
+
+
+@pytest_asyncio.fixture
+async def serving(
+    environ: dict[str, str], token: str, redis: Redis, keys: Keyspace
+) -> AsyncIterator[Webapp]:
+    """Run a webapp beside operations services that seem to live."""
+    board, now_unix_ms = HealthBoard(redis, keys), SystemClock().unix_ms()
+    for service in ("operations", "operations-media"):
+        await board.beat(
+            Heartbeat(
+                service=service,
+                instance="a",
+                pid=1,
+                started_unix_ms=1,
+                # As far ahead as counts, so that it counts for as long as a test may take.
+                beat_unix_ms=now_unix_ms + STALE_AFTER_MS - 1000,
+            )
+        )
+    environ |= {"GW_BATCH_ITEMS_MAX": "5", "GW_BATCH_MAX_BYTES": "100000"}
+    environ |= {"GW_BATCHES_OPEN_MAX": "3"}
+    async with running(environ, token=token) as webapp:
+        yield webapp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from pipeline.access.keys import KeyStore, make_key
+from pipeline.access.keys import KeyStore, Scope, make_key
 from pipeline.jobs.job import Job, JobState
 from pipeline.jobs.store import JobStore, Move
 from pipeline.models.catalogue import Catalogue, ModelEntry
@@ -89,9 +89,11 @@ def _pictures(folder: Path) -> frozenset[str]:
     return frozenset(path.name for path in folder.glob("pictures/*/*"))
 
 
-async def add_key(redis: Redis, keys: Keyspace, *, tenant: str) -> str:
-    """Store a key; give its token."""
-    token, record = make_key(tenant=tenant, description="test", now_unix_ms=1)
+async def add_key(
+    redis: Redis, keys: Keyspace, *, tenant: str, scopes: Collection[Scope] = tuple(Scope)
+) -> str:
+    """Store a key, which may do everything unless *scopes* says less; give its token."""
+    token, record = make_key(tenant=tenant, description="test", now_unix_ms=1, scopes=scopes)
     await KeyStore(redis, keys).add(record)
     return token
 

@@ -13,7 +13,7 @@ from pipeline.protocol import NOTIFIER_GROUP, Keyspace
 from pipeline.streams import StreamReader
 from tests.builders import make_id
 from tests.integration.webapp.running import Webapp, add_key, finish
-from webapp import schemas
+from webapp import model_schemas, schemas
 
 RESULT = '{"labels": ["猫"], "score": 0.50}'
 WEBHOOK = (
@@ -127,7 +127,7 @@ async def test_models_are_listed(webapp: Webapp) -> None:
     """Those that run and those that do not, with the reason."""
     answer = await webapp.http.get("/v1/models")
 
-    broken, echo = schemas.ModelsDocument.model_validate(answer.json()).models
+    broken, echo = model_schemas.ModelsDocument.model_validate(answer.json()).models
     assert (echo.name, echo.state, echo.versions) == ("echo", "ready", ["2", "1"])
     assert echo.labels == ["cat", "dog"]
     assert (broken.state, broken.reason) == ("refused", "it was built for another device")
@@ -138,7 +138,7 @@ async def test_a_model_can_be_read(webapp: Webapp) -> None:
     answer = await webapp.http.get("/v1/models/echo")
     missing = await webapp.http.get("/v1/models/nobody")
 
-    assert schemas.ModelDocument.model_validate(answer.json()).name == "echo"
+    assert model_schemas.ModelDocument.model_validate(answer.json()).name == "echo"
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
 

@@ -401,7 +401,7 @@ async def test_a_revoked_key_stops_working(webapp: Webapp, redis: Redis, keys: K
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/", 404, "not_found"),
         ("POST", "/v1/jobs/", 404, "not_found"),
-        ("GET", "/v1/jobs", 405, "method_not_allowed"),
+        ("PUT", "/v1/jobs", 405, "method_not_allowed"),
         ("PUT", "/v1/jobs/job_x", 405, "method_not_allowed"),
         ("POST", "/healthz", 405, "method_not_allowed"),
     ],

@@ -1,22 +1,28 @@
-"""What is claimed is counted by stream, held by entry, and its release is told."""
+"""What is claimed is counted by model and priority, held by entry, and its release is told."""
 
 from __future__ import annotations
 
 import asyncio
 
 from dispatcher.claims import Claims
+from pipeline.jobs.job import Priority
 from tests.builders_dispatcher import make_held
 
 
-def test_claims_are_counted_by_stream() -> None:
-    """Each stream has its own count, which falls with each release."""
+def test_claims_are_counted_by_model_and_priority() -> None:
+    """Each has its own count, over all tenants, which falls with each release."""
     claims = Claims()
-    one, two, other = make_held(), make_held(), make_held(stream="other")
-    for held in (one, two, other):
+    one, two = make_held(turn=2.0), make_held(stream="another tenant's", turn=1.0)
+    high, other = make_held(priority=Priority.HIGH), make_held(model="other")
+    for held in (one, two, high, other):
         claims.add(held)
-    assert (claims.count("infer"), claims.count("other"), claims.count("none")) == (2, 1, 0)
-    claims.release(one)
-    assert (claims.count("infer"), claims.count("other"), len(claims)) == (1, 1, 2)
+    assert claims.count("echo", Priority.NORMAL) == 2
+    assert claims.count("echo", Priority.HIGH) == claims.count("other", Priority.NORMAL) == 1
+    assert claims.count("none", Priority.NORMAL) == 0
+    assert sorted(claims.turns("echo", Priority.NORMAL)) == [1.0, 2.0]
+    claims.release(two)
+    assert (claims.count("echo", Priority.NORMAL), len(claims)) == (1, 3)
+    assert claims.turns("echo", Priority.NORMAL) == [2.0]
 
 
 def test_a_claim_is_held_until_it_is_released() -> None:
@@ -30,7 +36,7 @@ def test_a_claim_is_held_until_it_is_released() -> None:
     claims.release(one)
     assert not claims.holds(one.entry)
     assert claims.holds(other.entry)
-    assert (claims.count("infer"), len(claims)) == (1, 1)
+    assert (claims.count("echo", Priority.NORMAL), len(claims)) == (1, 1)
 
 
 async def test_every_waiter_hears_of_a_release() -> None:

@@ -173,18 +173,35 @@ def test_pixels_behind_aipp_go_in_as_they_are(tmp_path: Path) -> None:
     assert (card.input.width_px, card.input.height_px) == (704, 672)
 
 
+def test_nv12_is_recognised_by_its_rows(tmp_path: Path) -> None:
+    """One byte a pixel and half as many rows again are luma and colours apart."""
+    unit = AippConfig(input_format="YUV420SP_U8")
+    card = card_of(save_om(tmp_path, (1, 3, 480, 640), (1, 10), aipp=(unit,)), tmp_path)
+
+    assert (card.input.dtype, card.input.layout) == ("uint8", Layout.NV12)
+    assert (card.input.width_px, card.input.height_px) == (640, 480)
+
+
+def test_dynamic_aipp_is_given_the_usual_values(tmp_path: Path) -> None:
+    """Bytes go in, and scale, mean and std stand in the card for the unit to apply."""
+    unit = AippConfig(aipp_mode="dynamic", max_src_image_size=8 * 8 * 3)
+    card = card_of(save_om(tmp_path, (1, 3, 8, 8), (1, 10), aipp=(unit,)), tmp_path)
+
+    assert (card.input.dtype, card.input.layout) == ("uint8", Layout.NHWC)
+    assert card.input.is_normalised
+
+
 @pytest.mark.parametrize(
     ("aipp", "said"),
     [
-        (AippConfig(aipp_mode="dynamic", max_src_image_size=99), "dynamic AIPP"),
-        (AippConfig(input_format="YUV420SP_U8"), "pictures of three channels"),
+        (AippConfig(input_format="YUV400_U8"), "pictures of three channels"),
         (AippConfig(input_format="XRGB8888_U8"), "pictures of three channels"),
     ],
 )
 def test_a_pixel_unit_that_gw_cannot_feed_is_refused(
     aipp: AippConfig, said: str, tmp_path: Path
 ) -> None:
-    """Other pixels than three bytes each are refused with what gw feeds."""
+    """Other pixels than three bytes each, or NV12, are refused with what gw feeds."""
     path = save_om(tmp_path, (1, 3, 8, 8), (1, 10), aipp=(aipp,))
 
     with pytest.raises(InvalidSettings, match=said):

@@ -7,6 +7,8 @@ from pathlib import Path
 from gw.data_folder import DataFolder
 from gw.server import REDIS
 from gw.stack import (
+    MEDIA,
+    OPERATIONS,
     START_ORDER,
     STOP_ORDER,
     WEBAPP,
@@ -81,11 +83,23 @@ def test_no_command_line_holds_the_password() -> None:
     assert [spec.name for spec in specs] == [REDIS, *START_ORDER]
     assert specs[0].argv == ("/usr/bin/redis-server", "/srv/gw/run/redis.conf")
     assert specs[0].lock == Path("/srv/gw/redis/lock")
-    assert all(spec.argv[1:] == ("-P", "-m", spec.name) for spec in specs[1:])
+    modules = {spec.name: spec.argv[1:] for spec in specs[1:]}
+    assert modules.pop(MEDIA) == ("-P", "-m", OPERATIONS)
+    assert all(argv == ("-P", "-m", name) for name, argv in modules.items())
+
+
+def test_each_queue_of_operations_has_a_process() -> None:
+    """Both are the same program, told apart by their setting."""
+    environs = {spec.name: spec.environ for spec in service_specs(_plan(), {})}
+
+    assert "GW_OPERATIONS_QUEUE" not in environs[OPERATIONS]
+    assert environs[MEDIA]["GW_OPERATIONS_QUEUE"] == "media"
 
 
 def test_only_what_listens_shows_a_port() -> None:
     """The webapp and the server have a port, the others none."""
     ports = {spec.name: spec.port for spec in service_specs(_plan(), {})}
 
-    assert ports == {"webapp": 8081, "dispatcher": None, "postprocess": None, "notifier": None}
+    assert ports.pop("webapp") == 8081
+    assert set(ports) == {"dispatcher", "postprocess", "notifier", OPERATIONS, MEDIA}
+    assert set(ports.values()) == {None}

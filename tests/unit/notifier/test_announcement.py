@@ -1,58 +1,60 @@
-"""What a subscriber is told."""
+"""What subscribers are told of a job's end."""
 
 from __future__ import annotations
 
-import json
-
-from notifier.announcement import announcement
+from notifier.announcement import thin_data
+from notifier.events import standard_body
+from pipeline.events.event import Event, EventType
+from pipeline.events.job_events import event_of
 from pipeline.jobs.job import JobState
 from tests.builders import make_job, make_subscriber
 
-
-def test_a_success_carries_its_result() -> None:
-    """The event names the job, the caller's own words, and the whole result."""
-    job = make_job(
-        state=JobState.SUCCEEDED,
-        reference="工位-7",
-        metadata={"line": 2},
-        finished_unix_ms=1_767_225_600_000,
-        result='{"counts":{"total":3}}',
-    )
-
-    event = json.loads(announcement(job))
-
-    assert event["type"] == "job.succeeded"
-    assert event["timestamp"] == "2026-01-01T00:00:00.000Z"
-    assert event["data"]["id"] == job.job_id
-    assert event["data"]["reference"] == "工位-7"
-    assert event["data"]["metadata"] == {"line": 2}
-    assert event["data"]["result"] == {"counts": {"total": 3}}
-    assert "reason" not in event["data"]
+RESULT = '{"counts":{"total":3,"by_label":{"no_helmet":2,"head":0,"helmet":1}}}'
 
 
-def test_a_failure_carries_its_reason() -> None:
-    """An event without a result says why."""
-    job = make_job(state=JobState.FAILED, reason_code="model_failed", reason="it broke")
-
-    event = json.loads(announcement(job))
-
-    assert event["type"] == "job.failed"
-    assert event["data"]["reason"] == {"code": "model_failed", "detail": "it broke"}
-    assert "result" not in event["data"]
+def body_of(event: Event) -> bytes:
+    """Give the bytes that are sent."""
+    return standard_body(event_type=event.type, unix_ms=event.unix_ms, data=event.data)
 
 
 def test_every_attempt_carries_the_same_bytes() -> None:
     """The body depends on the record alone."""
     job = make_job(state=JobState.EXPIRED, metadata={"b": 1, "a": 2})
 
-    assert announcement(job) == announcement(job)
+    assert body_of(event_of(job)) == body_of(event_of(job))
 
 
 def test_no_secret_is_told() -> None:
     """Neither the signing secret nor the URL is part of the event."""
     job = make_job(state=JobState.SUCCEEDED, result="{}", subscribers=(make_subscriber(),))
 
-    body = announcement(job).decode()
+    body = body_of(event_of(job)).decode()
 
     assert job.subscribers[0].secret not in body
     assert job.subscribers[0].url not in body
+
+
+def test_a_thin_body_has_links_instead_of_the_result() -> None:
+    """It says what ended and where the rest is: under the public address, where that is known."""
+    job = make_job(state=JobState.SUCCEEDED, result=RESULT, metadata={"a": 1})
+
+    thin = thin_data(event_of(job), base_url="https://gw.example.com/")
+
+    assert thin["id"] == job.job_id
+    assert not {"result", "metadata"} & set(thin)
+    assert thin["links"]["result"] == f"https://gw.example.com/v1/jobs/{job.job_id}/result"
+    assert thin_data(event_of(job), base_url="")["links"]["self"] == f"/v1/jobs/{job.job_id}"
+
+
+def test_an_event_that_is_no_jobs_is_thin_already() -> None:
+    """It has no result to leave out."""
+    event = Event(
+        event_id="evt_1",
+        tenant="t",
+        type=EventType.BATCH_COMPLETED,
+        subject="batch_1",
+        unix_ms=1,
+        data={"id": "batch_1", "counts": {"succeeded": 2}},
+    )
+
+    assert thin_data(event, base_url="") == event.data

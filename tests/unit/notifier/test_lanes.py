@@ -70,9 +70,42 @@ async def test_a_full_lane_takes_no_more_and_says_when_to_come_back() -> None:
     taken = [lanes.offer("a", f"a{number}") for number in range(5)]
 
     assert taken == [True, True, True, False, False]
-    assert 1 <= lanes.put_off_s("a") <= 60
+    assert 0 < lanes.put_off_s("a") <= 60
     gate.open.set()
     await lanes.idle()
+
+
+async def test_retries_do_not_starve_what_is_new() -> None:
+    """With both waiting three places of four go to first attempts, and each has room of its own."""
+    gate = Gate()
+    lanes = Lanes[str](gate.attempt, concurrency=1, queue_max=8)
+    gate.open.set()
+
+    for number in range(9):
+        lanes.offer("a", f"a-retry{number}", is_retry=True)
+    for number in range(8):
+        assert lanes.offer("a", f"a-new{number}")
+    await lanes.idle()
+
+    order = ["new" in item for item in gate.begun]
+    assert order.index(True) <= 2
+    assert sum(order[:11]) >= 7
+    assert len(order) == 17
+
+
+async def test_an_endpoint_may_have_its_own_concurrency() -> None:
+    """What the item's endpoint says holds for its lane."""
+    gate = Gate()
+    lanes = Lanes[str](gate.attempt, concurrency=1, queue_max=10)
+
+    for number in range(6):
+        lanes.offer("a", f"a{number}", concurrency=3)
+    await let_begin()
+
+    assert len(gate.begun) == 3
+    gate.open.set()
+    await lanes.idle()
+    assert gate.most["a"] == 3
 
 
 async def test_what_has_not_begun_can_be_withdrawn() -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import InvalidPicture
 from pipeline.jobs.job import JobState
 from pipeline.models.catalogue import ModelEntry
-from tests.unit.webapp.pictures import png
-from webapp.admission import DrainRate, choose_version, full, picture_facts, retry_after_s
+from webapp.admission import (
+    REFUSAL_COUNTS_MS,
+    DrainRate,
+    RecentRefusals,
+    choose_version,
+    full,
+    retry_after_s,
+)
 from webapp.refusals import ModelNotReady, UnknownModel, UnknownVersion
 
 MODELS = {
@@ -47,28 +52,6 @@ def test_a_refused_model_says_why() -> None:
     """It is not the caller's fault, and the reason tells what to do."""
     with pytest.raises(ModelNotReady, match="built for another device"):
         choose_version(MODELS, model="broken", version="")
-
-
-def test_the_smallest_picture_is_one() -> None:
-    """A single pixel is a picture like any other."""
-    facts = picture_facts(png(1, 1), max_pixels=100)
-
-    assert (facts.format, facts.width_px, facts.height_px) == ("png", 1, 1)
-    assert facts.size_bytes == len(png(1, 1))
-
-
-def test_a_picture_of_exactly_the_limit_is_taken() -> None:
-    """The limit counts pixels, whatever the shape."""
-    assert picture_facts(png(1, 100), max_pixels=100).height_px == 100
-
-    with pytest.raises(InvalidPicture, match="1 x 101"):
-        picture_facts(png(1, 101), max_pixels=100)
-
-
-def test_a_truncated_picture_is_refused() -> None:
-    """A cut-off upload is told at the door."""
-    with pytest.raises(InvalidPicture):
-        picture_facts(png(10, 10)[:-8], max_pixels=100)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +95,22 @@ def test_counts_that_start_anew_are_no_negative_rate() -> None:
     rate.add(1000, {JobState.SUCCEEDED: 0})
 
     assert rate.per_s == 0
+
+
+def test_a_refusal_speaks_of_its_tenant_for_a_moment() -> None:
+    """Others are not concerned, and it is forgotten soon."""
+    refusals = RecentRefusals()
+    refusals.note("acme", 1_000.0)
+
+    assert refusals.is_likely("acme", 1_000.0 + REFUSAL_COUNTS_MS - 1)
+    assert not refusals.is_likely("acme", 1_000.0 + REFUSAL_COUNTS_MS)
+    assert not refusals.is_likely("other", 1_000.0)
+
+
+def test_thousands_of_refused_tenants_take_no_memory() -> None:
+    """The oldest are let go of."""
+    refusals = RecentRefusals()
+    for number in range(5_000):
+        refusals.note(f"t{number}", 0.0)
+
+    assert sum(refusals.is_likely(f"t{number}", 1.0) for number in range(5_000)) <= 1024

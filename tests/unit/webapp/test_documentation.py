@@ -19,6 +19,9 @@ from webapp.routes.pages import content_security_policy
 from webapp.settings import WebappSettings
 from webapp.submission import JobFields
 
+#: Protocols that say errors in a form of their own, by their tag.
+OTHER_FORMS = dict.fromkeys(("open inference protocol", "cog", "fal"), "application/json")
+
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
@@ -55,10 +58,96 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "readJob",
         "readResult",
         "readDeliveries",
+        "listJobs",
+        "cancelJob",
+        "removeJob",
+        "readPicture",
+        "readPreview",
+        "followJob",
+        "readEvents",
+        "acknowledgeEvents",
+        "listSubscribers",
+        "removeSubscriber",
+        "submitBatch",
+        "listBatches",
+        "readBatch",
+        "listBatchItems",
+        "readBatchResults",
+        "cancelBatch",
+        "listDevices",
         "listModels",
         "readModel",
+        "loadModel",
+        "unloadModel",
+        "reloadModel",
+        "readModelCommand",
+        "addWebhook",
+        "listWebhooks",
+        "readWebhook",
+        "changeWebhook",
+        "removeWebhook",
+        "rotateSecret",
+        "testWebhook",
+        "listDeliveries",
+        "readDelivery",
+        "resendDelivery",
+        "recoverWebhook",
+        "replayWebhook",
+        "readOperation",
+        "createKey",
+        "listKeys",
+        "readKey",
+        "rotateKey",
+        "revokeKey",
+        "listTenants",
+        "readTenant",
+        "setTenant",
+        "readAudit",
+        "cogPredict",
+        "cogPutPrediction",
+        "cogReadPrediction",
+        "cogCancelPrediction",
+        "cogHealth",
+        "createPrediction",
+        "createModelPrediction",
+        "readPrediction",
+        "cancelPrediction",
+        "listPredictions",
+        "replicateModel",
+        "replicateVersions",
+        "replicateVersion",
+        "webhookSecret",
+        "falSubmit",
+        "falSubmitVersion",
+        "falRun",
+        "falRunVersion",
+        "falStatus",
+        "falStream",
+        "falResult",
+        "falCancel",
+        "aip",
         "healthz",
         "readyz",
+        "readOutputs",
+        "readServer",
+        "v2Live",
+        "v2Ready",
+        "infer",
+        "inferVersion",
+        "readModelMetadata",
+        "readModelMetadataOfVersion",
+        "readModelConfig",
+        "readModelConfigOfVersion",
+        "readModelReady",
+        "readModelReadyOfVersion",
+        "readModelStatistics",
+        "readModelStatisticsOfVersion",
+        "readStatistics",
+        "readRepository",
+        "v2Load",
+        "v2Unload",
+        "readLogging",
+        "setLogging",
     }
 
 
@@ -100,9 +189,10 @@ def test_every_refusal_is_a_problem(document: dict[str, Any]) -> None:
         if operation["tags"] == ["health"]:
             continue
         refusals = {code for code in operation["responses"] if code >= "4"}
-        assert {"401", "503"} <= refusals, name
+        assert {"401", "403", "503"} <= refusals, name
         for code in refusals:
-            assert list(operation["responses"][code]["content"]) == [MEDIA_TYPE], (name, code)
+            form = OTHER_FORMS.get(operation["tags"][0], MEDIA_TYPE)
+            assert list(operation["responses"][code]["content"]) == [form], (name, code)
 
 
 def test_only_health_needs_no_key(document: dict[str, Any]) -> None:

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.connection import ServerMemory
 from pipeline.health import Heartbeat
 from pipeline.models.catalogue import ModelEntry
-from webapp.monitor import Sample, not_ready_reasons
+from webapp.monitor import Sample, Watermarks, not_ready_reasons
+
+WATERMARKS = Watermarks(
+    disk_free_min_bytes=500, memory_free_min_bytes=300, redis_memory_max_percent=90.0
+)
 
 NOW_MS = 50_000.0
 NOW_UNIX_MS = 1_800_000_000_000
@@ -39,7 +44,7 @@ def sample(**changes: Any) -> Sample:
 
 def reasons(look: Sample | None) -> list[str]:
     """List what stands against readiness."""
-    return not_ready_reasons(look, now_ms=NOW_MS, now_unix_ms=NOW_UNIX_MS, free_min_bytes=500)
+    return not_ready_reasons(look, now_ms=NOW_MS, now_unix_ms=NOW_UNIX_MS, watermarks=WATERMARKS)
 
 
 def test_a_stack_that_works_is_ready() -> None:
@@ -61,6 +66,11 @@ def test_a_stack_that_works_is_ready() -> None:
         (sample(models={}), "no model is ready"),
         (sample(models={"a": ModelEntry(name="a", reason="x")}), "no model is ready"),
         (sample(free_bytes=499), "the disk for pictures is nearly full"),
+        (sample(free_memory_bytes=299), "the machine's memory is nearly full"),
+        (
+            sample(memory=ServerMemory(used_bytes=91, limit_bytes=100)),
+            "the job store's memory is nearly full",
+        ),
     ],
 )
 def test_whatever_is_missing_is_named(look: Sample | None, reason: str) -> None:

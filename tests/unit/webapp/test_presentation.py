@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
 from pipeline.jobs.job import JobState
-from pipeline.models.catalogue import ModelEntry
+from pipeline.models.tensors import TensorFacts
 from tests.builders import make_job, make_subscriber
 from webapp import schemas
 from webapp.presentation import (
@@ -17,7 +17,6 @@ from webapp.presentation import (
     job_document,
     job_json,
     jobs_json,
-    model_document,
     moment,
     public_url,
 )
@@ -52,16 +51,33 @@ def test_a_jobs_document_has_the_documented_shape() -> None:
         "finished_at": None,
         "deadline": None,
         "picture": {"format": "jpeg", "width": 640, "height": 480, "bytes": 1000},
+        "tensor": None,
         "reason": None,
         "links": {
             "self": "/v1/jobs/job_1",
             "result": "/v1/jobs/job_1/result",
             "deliveries": "/v1/jobs/job_1/deliveries",
+            "events": "/v1/jobs/job_1/events",
+            "picture": None,
+            "preview": None,
+            "outputs": None,
         },
     }
     document = schemas.JobDocument.model_validate_json(job_json(failed))
     assert document.reason == schemas.Reason(code="model_failed", detail="It crashed.")
     assert (document.reference, document.metadata) == ("订单", {"a": [1]})
+
+
+def test_a_tensor_stands_in_the_pictures_place() -> None:
+    """A job that was given a tensor has no picture, and says where its outputs are."""
+    tensor = TensorFacts(name="x", datatype="FP32", shape=(3, 2))
+    job = make_job(job_id="job_1", tensor=tensor, raw_outputs=True)
+
+    document = schemas.JobDocument.model_validate_json(job_json(job))
+
+    assert document.picture is None
+    assert document.tensor == schemas.Tensor(name="x", datatype="FP32", shape=[3, 2], bytes=24)
+    assert document.links.outputs == "/v1/jobs/job_1/outputs"
 
 
 def test_a_jobs_document_never_has_its_webhook() -> None:
@@ -156,17 +172,6 @@ def test_a_settled_delivery_is_not_due() -> None:
     )
 
     assert delivery_document(subscriber, delivery, ())["due"] is None
-
-
-def test_a_models_document_has_the_documented_shape() -> None:
-    """Ready and refused models look the same but for their state."""
-    ready = model_document(ModelEntry(name="echo", versions=("2", "1"), labels=("cat",)))
-    refused = model_document(ModelEntry(name="broken", reason="wrong device"))
-
-    assert (ready["state"], ready["versions"], ready["reason"]) == ("ready", ["2", "1"], None)
-    assert (refused["state"], refused["reason"]) == ("refused", "wrong device")
-    for document in (ready, refused):
-        schemas.ModelDocument.model_validate(document)
 
 
 def test_a_public_url_has_no_secret_part() -> None:

@@ -43,6 +43,7 @@ def test_a_model_is_enough() -> None:
         priority=Priority.NORMAL,
         deadline_unix_ms=0,
         webhook=None,
+        preview=False,
         reference="",
         metadata={},
     )

@@ -15,6 +15,7 @@ from dispatcher.cards.card import (
     InputSpec,
     Layout,
     ModelCard,
+    PictureDecoder,
     RawDecoder,
     ResizeMode,
     RuntimeKind,
@@ -293,6 +294,14 @@ def test_a_wrong_setting_is_refused_with_its_line(
         ),
         ('dtype = "uint8"\nmean = [1, 1, 1]', '9: input.mean does not go with dtype "uint8"'),
         ('dtype = "uint8"\nscale = 1.0', '9: input.scale does not go with dtype "uint8"'),
+        ('layout = "nv12"', '8: input.layout is "nv12", which needs dtype "uint8"'),
+        ('decode = "dvpp"', '8: input.decode is "dvpp", which needs runtime "acl"'),
+        ('decode = "dvpp"', '8: input.decode is "dvpp", which needs dtype "uint8" and layout'),
+        (
+            'decode = "dvpp"\ninterpolation = "area"',
+            '8: input.decode is "dvpp", which scales by its own filter',
+        ),
+        ('decode = "dvpp"', '6: input.width_px must be even and 10 to 4096 for decode "dvpp"'),
     ],
 )
 def test_contradictory_input_settings_are_refused(tmp_path: Path, lines: str, problem: str) -> None:
@@ -404,3 +413,25 @@ def test_a_card_that_is_missing_or_linked_from_elsewhere_is_refused(tmp_path: Pa
     (folder / "model.toml").symlink_to(tmp_path / "elsewhere.toml")
     with pytest.raises(InvalidCard, match="is a link to another folder"):
         read_card(folder)
+
+
+def test_an_npu_card_may_ask_for_more(tmp_path: Path) -> None:
+    """With runtime acl, bytes may be NV12, decoded by the NPU, and normalised by dynamic AIPP."""
+    lines = 'dtype = "uint8"\nlayout = "nv12"\ndecode = "dvpp"\nmean = [1, 2, 3]\nstd = [4, 5, 6]'
+    text = RAW_CARD.replace('runtime = "onnx"', 'runtime = "acl"')
+    text = text.replace("width_px = 8", f"{lines}\nwidth_px = 16")
+
+    spec = read(tmp_path, text).input
+
+    assert (spec.layout, spec.decode) == (Layout.NV12, PictureDecoder.DVPP)
+    assert (spec.scale, spec.mean, spec.std) == (1.0, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
+    assert spec.is_normalised
+
+
+def test_nv12_needs_even_sides(tmp_path: Path) -> None:
+    """Four pixels share their colour, so both sides are even."""
+    text = RAW_CARD.replace('runtime = "onnx"', 'runtime = "acl"')
+    text = text.replace("width_px = 8", 'dtype = "uint8"\nlayout = "nv12"\nwidth_px = 7')
+
+    with pytest.raises(InvalidCard, match=r'width_px is odd; layout "nv12" needs even sides'):
+        read(tmp_path, text)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.cards.card import InputSpec, ResizeMode
-from dispatcher.pictures.geometry import Placement, Rect, boxes_to_picture, plan, points_to_picture
+from dispatcher.pictures.geometry import (
+    Placement,
+    Rect,
+    boxes_to_picture,
+    evened,
+    plan,
+    points_to_picture,
+)
 
 
 def fixed(mode: ResizeMode, width_px: int = 640, height_px: int = 640) -> InputSpec:
@@ -155,3 +162,51 @@ def test_no_point_leaves_the_picture(placement: Placement, x: float, y: float) -
 
     assert 0 <= found_x <= placement.picture_width_px
     assert 0 <= found_y <= placement.picture_height_px
+
+
+EVEN = st.integers(1, 2000).map(lambda half: 2 * half)
+
+
+@given(
+    size_px=st.tuples(EVEN, EVEN),
+    input_px=st.tuples(EVEN, EVEN),
+    mode=st.sampled_from(
+        [
+            ResizeMode.STRETCH,
+            ResizeMode.LETTERBOX,
+            ResizeMode.LETTERBOX_TOP_LEFT,
+            ResizeMode.CENTER_CROP,
+        ]
+    ),
+)
+def test_even_edges_are_near_the_others(
+    size_px: tuple[int, int], input_px: tuple[int, int], mode: ResizeMode
+) -> None:
+    """Every edge is even, inside, and at most two pixels from where it was."""
+    placement = plan(size_px, fixed(mode, *input_px))
+
+    even = evened(placement)
+
+    for before, after, limits in (
+        (placement.source, even.source, size_px),
+        (placement.target, even.target, input_px),
+    ):
+        edges = (after.x_px, after.y_px, after.width_px, after.height_px)
+        assert all(edge % 2 == 0 for edge in edges)
+        assert min(after.x_px, after.y_px) >= 0
+        assert min(after.width_px, after.height_px) > 0
+        assert after.x_px + after.width_px <= limits[0]
+        assert after.y_px + after.height_px <= limits[1]
+        assert abs(after.x_px - before.x_px) <= 2
+        assert abs(after.y_px - before.y_px) <= 2
+        assert abs(after.width_px - before.width_px) <= 1
+        assert abs(after.height_px - before.height_px) <= 1
+
+
+def test_boxes_come_back_from_even_edges() -> None:
+    """A box around the whole of an evened letterbox is the picture's own outline."""
+    even = evened(plan((1200, 802), fixed(ResizeMode.LETTERBOX)))
+
+    assert even.target == rect(0, 106, 640, 428)
+    whole = np.array([[0.0, 106.0, 640.0, 534.0]])
+    np.testing.assert_allclose(boxes_to_picture(even, whole), [[0.0, 0.0, 1200.0, 802.0]])

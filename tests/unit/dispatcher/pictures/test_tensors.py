@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -64,7 +65,7 @@ def expected(pixels: Pixels, placement: Placement, spec: InputSpec) -> NDArray[A
     input_px=st.tuples(st.integers(1, 50), st.integers(1, 50)),
     mode=st.sampled_from(ResizeMode),
     colour=st.sampled_from(ColourOrder),
-    layout=st.sampled_from(Layout),
+    layout=st.sampled_from([Layout.NCHW, Layout.NHWC]),
     dtype=st.sampled_from(["float32", "float16", "uint8"]),
 )
 def test_every_card_is_written_as_it_reads(
@@ -182,3 +183,38 @@ def test_memory_that_does_not_fit_is_refused(out: NDArray[Any]) -> None:
 
     with pytest.raises(ValueError, match="the input needs"):
         write_tensor(noise(8, 8), plan((8, 8), spec), spec, out)
+
+
+def colours(nv12: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.float64]:
+    """Convert NV12 to red, green and blue by the full-range formula of JFIF."""
+    luma = nv12[:height_px, :, 0].astype(np.float64)
+    pairs = nv12[height_px:].reshape(height_px // 2, width_px // 2, 2).astype(np.float64) - 128
+    u, v = pairs.repeat(2, 0).repeat(2, 1).transpose(2, 0, 1)
+    return np.stack([luma + 1.402 * v, luma - 0.344136 * u - 0.714136 * v, luma + 1.772 * u], 2)
+
+
+@pytest.mark.parametrize("mode", [ResizeMode.LETTERBOX, ResizeMode.CENTER_CROP, ResizeMode.STRETCH])
+def test_nv12_holds_the_same_colours(mode: ResizeMode) -> None:
+    """Smooth pictures come back from NV12 within rounding, and grey padding is grey."""
+    ramp = np.linspace(20, 235, 90, dtype=np.float32)
+    bgr = np.stack(np.broadcast_arrays(ramp[None, :], ramp[::-1][None, :], ramp[:60, None]), 2)
+    pixels = replace(noise(90, 60), bgr=np.ascontiguousarray(bgr.astype(np.uint8)))
+    spec = InputSpec(width_px=48, height_px=36, resize=mode, dtype="uint8", layout=Layout.NV12)
+
+    seen, _ = written(pixels, spec)
+    rgb, placement = written(pixels, replace(spec, layout=Layout.NHWC))
+
+    assert seen.shape == (54, 48, 1)
+    inside = np.zeros((36, 48), bool)
+    target = placement.target
+    # The squares of four on an edge mix the picture's colours with the padding's.
+    inside[
+        target.y_px + 1 : target.y_px + target.height_px - 1,
+        target.x_px + 1 : target.x_px + target.width_px - 1,
+    ] = True
+    difference = np.abs(colours(seen, 48, 36) - rgb.astype(np.float64))
+    # Two neighbours share a colour that differs by up to 4.8 levels from pixel to pixel.
+    assert difference[inside].max() <= 8
+    if mode is ResizeMode.LETTERBOX:
+        assert (seen[:2, :, 0] == spec.pad_value).all()
+        assert (seen[36, :, 0] == 128).all()

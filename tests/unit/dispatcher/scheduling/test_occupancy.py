@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from dispatcher.scheduling.estimates import ModelCost
 from dispatcher.scheduling.occupancy import Occupancy
 from tests.builders_dispatcher import make_shelved
 
-MODELS = {model.key: model for model in (make_shelved("a"), make_shelved("b", memory_bytes=300))}
+MODELS = (make_shelved("a"), make_shelved("b", memory_bytes=300))
 
 
 def make_occupancy() -> Occupancy:
     """Make the occupancy of a device with 1,000 bytes."""
-    return Occupancy(MODELS, budget_bytes=1000)
+    occupancy = Occupancy(budget_bytes=1000)
+    for model in MODELS:
+        occupancy.admit(model)
+    return occupancy
 
 
 def test_a_load_counts_from_the_moment_it_is_sent() -> None:
@@ -97,3 +101,32 @@ def test_costs_are_learnt_for_the_model_measured() -> None:
     assert costs["a/1"].run_ms(4.0) == pytest.approx(200.0, rel=0.05)
     assert costs["a/1"].load_ms == pytest.approx(3000.0, rel=0.05)
     assert costs["b/1"].run_ms(4.0) == pytest.approx(45.0)
+
+
+def test_a_known_cost_is_where_learning_begins() -> None:
+    """A model is admitted with what it cost before, once; forgotten, it is a stranger again."""
+    occupancy = Occupancy(budget_bytes=1000)
+    known = ModelCost(load_ms=700.0, fixed_ms=3.0, per_item_ms=2.0)
+    occupancy.admit(MODELS[0], known)
+    occupancy.admit(MODELS[0], None)
+    assert occupancy.cost("a/1") == known
+    assert not occupancy.has_measured("a/1")
+    occupancy.learn_batch("a/1", 1.0, 5.0)
+    assert occupancy.has_measured("a/1")
+    occupancy.forget("a/1")
+    occupancy.admit(MODELS[0])
+    assert occupancy.cost("a/1").load_ms == pytest.approx(10.0)
+    assert not occupancy.has_measured("a/1")
+
+
+def test_a_gear_is_known_by_its_own_batches() -> None:
+    """Of a file with gears each size has its own measured time, which counts before the line."""
+    occupancy = Occupancy(budget_bytes=1000)
+    occupancy.admit(make_shelved("g", gears=(1, 4)))
+    for _ in range(3):
+        occupancy.learn_batch("g/1", 4.0, 80.0)
+        occupancy.learn_batch("g/1", 2.0, 500.0)
+    cost = occupancy.cost("g/1")
+    assert cost.gear_ms == {4.0: pytest.approx(80.0)}
+    assert cost.run_ms(4.0) == pytest.approx(80.0)
+    assert cost.run_ms(1.0) == cost.linear_ms(1.0)

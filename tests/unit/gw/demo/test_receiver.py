@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gw.demo.receiver import Ledger
-from notifier.events import event_body
+from notifier.events import standard_body
 from notifier.signing import sign
 from pipeline.deliveries.signing_secret import SigningSecret
 
@@ -19,11 +19,10 @@ def signed(
 ) -> tuple[dict[str, str], bytes]:
     """Give the headers and the body of an announcement, signed now."""
     if body is None:
-        body = event_body(
-            state="succeeded",
-            finished_unix_ms=1_700_000_000_000,
-            facts={"id": "job_1"},
-            result={"counts": {"total": 2}},
+        body = standard_body(
+            event_type="job.succeeded",
+            unix_ms=1_700_000_000_000,
+            data={"id": "job_1", "result": {"counts": {"total": 2}}},
         )
     headers = sign([secret], message_id=webhook_id, timestamp_unix_s=int(time.time()), body=body)
     return dict(headers), body

@@ -65,7 +65,11 @@ def test_unknown_fields_are_ignored() -> None:
     assert Job.from_fields(job.job_id, job.to_fields() | {"colour": "red"}) == job
 
 
-@pytest.mark.parametrize("field", sorted(make_job().to_fields()))
+#: Fields that records from before they came to be do not have, and how such records are read.
+ADDED = {"key_id": "", "batch_id": "", "pinned": "1"}
+
+
+@pytest.mark.parametrize("field", sorted(make_job().to_fields().keys() - ADDED.keys()))
 def test_a_missing_field_is_malformed(field: str) -> None:
     """No field is silently defaulted."""
     fields = make_job().to_fields()
@@ -73,6 +77,15 @@ def test_a_missing_field_is_malformed(field: str) -> None:
 
     with pytest.raises(MalformedMessage, match=field):
         Job.from_fields("job_x", fields)
+
+
+@pytest.mark.parametrize("field", sorted(ADDED))
+def test_a_record_of_an_older_version_lacks_what_was_added(field: str) -> None:
+    """A field that came later has the value that says what was so before."""
+    fields = make_job().to_fields()
+    del fields[field]
+
+    assert Job.from_fields("job_x", fields).to_fields()[field] == ADDED[field]
 
 
 def test_a_secret_is_not_in_the_representation() -> None:

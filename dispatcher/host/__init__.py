@@ -1,0 +1,1 @@
+"""What a host, or a container on it, must have to run models: read once, checked purely."""

@@ -1,0 +1,1 @@
+"""Long background work, as RQ jobs: batches, retention, clearing up."""

@@ -1,0 +1,1 @@
+"""Protocols that callers may already speak, as thin edges over the one table of jobs."""

@@ -1,0 +1,8 @@
+"""``acllite.acllite_model``, for programs that import it by its bare name."""
+
+import sys
+
+from acllite import acllite_model
+
+# The very module, not a copy of its names: programs replace functions of it.
+sys.modules[__name__] = acllite_model

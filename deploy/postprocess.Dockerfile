@@ -1,0 +1,48 @@
+# gw/postprocess: judges what models found by the business rules.
+# Three layers, by how often they change: base, dependencies, code.
+ARG BASE=python:3.11-alpine
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS dependencies
+COPY deploy/elf.py deploy/layers.py /build/
+COPY requirements/postprocess.txt /build/requirements/
+RUN ["python", "/build/layers.py", "dependencies", "--into", "/layer/opt/gw/lib", "postprocess.txt"]
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS code
+ARG PACKAGES="pipeline postprocess"
+COPY . /build/
+# hadolint ignore=SC2086
+RUN python /build/deploy/layers.py code --into /layer/app ${PACKAGES}
+
+# hadolint ignore=DL3006
+FROM ${BASE}
+COPY --from=dependencies /layer/ /
+COPY --from=code /layer/ /
+ENV PYTHONPATH=/app:/opt/gw/lib \
+    PYTHONSAFEPATH=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    GW_HEARTBEAT_FILE=/tmp/heartbeat.json
+WORKDIR /app
+USER 1000:1000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-S", "-m", "pipeline.healthcheck"]
+CMD ["python", "-m", "postprocess"]
+
+ARG BASE
+ARG BASE_DIGEST=""
+ARG VERSION=dev
+ARG REVISION=""
+ARG CREATED=""
+ARG SOURCE=""
+LABEL org.opencontainers.image.title="gw/postprocess" \
+      org.opencontainers.image.description="gw: judges what models found by the business rules" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}" \
+      gw.run="docker run --detach --init --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --restart unless-stopped --stop-timeout 30 --env GW_REDIS_URL=redis://HOST:6379/0 gw/postprocess:${VERSION}"

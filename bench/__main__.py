@@ -13,14 +13,50 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import cpu_per_job, latency, memory, throughput
+from bench import (
+    api_throughput,
+    batch_kill,
+    chaos,
+    cpu_per_job,
+    device_busy,
+    endurance,
+    faults,
+    inference,
+    latency,
+    memory,
+    notifier,
+    overload,
+    power_cuts,
+    scheduling,
+    throughput,
+)
 from bench.processes import cores
 from bench.report import Report, figures_table
 from bench.scale import FULL, QUICK, Scale
 
 MEASUREMENTS: Mapping[str, Callable[[Scale], Report]] = {
-    module.NAME: module.measure for module in (throughput, cpu_per_job, latency, memory)
+    module.NAME: module.measure
+    for module in (
+        throughput,
+        cpu_per_job,
+        latency,
+        inference,
+        memory,
+        overload,
+        api_throughput,
+        device_busy,
+        power_cuts,
+        faults,
+        endurance,
+        notifier,
+        scheduling,
+        chaos,
+        batch_kill,
+    )
 }
+
+#: Too long for a run of everything: only with --only.
+_WHEN_ASKED = frozenset({chaos.NAME, batch_kill.NAME})
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -33,7 +69,8 @@ def main(arguments: Sequence[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     machine = _machine()
     reports: list[Report] = []
-    for name in options.only or MEASUREMENTS:
+    usual = [each for each in MEASUREMENTS if each not in _WHEN_ASKED]
+    for name in options.only or usual:
         started_s = time.monotonic()
         report = MEASUREMENTS[name](scale)
         reports.append(report)

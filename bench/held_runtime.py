@@ -22,6 +22,11 @@ _BATCH_S = 5.0
 _LOOK_S = 0.02
 
 
+#: What a batch takes in a PacedRuntime, and each picture in it.
+PACED_FIXED_S = 0.02
+PACED_ITEM_S = 0.01
+
+
 class HeldRuntime(OnnxRuntime):
     """The CPU runtime with a brake."""
 
@@ -35,3 +40,26 @@ class HeldRuntime(OnnxRuntime):
         while self._hold.exists() and time.monotonic() < until_s:
             time.sleep(_LOOK_S)
         return super().infer(key, batch)
+
+
+class PacedRuntime(OnnxRuntime):
+    """The CPU runtime at a known pace, which is all that a small device can do."""
+
+    def infer(self, key: str, batch: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Run *batch*, slowly."""
+        time.sleep(PACED_FIXED_S + PACED_ITEM_S * len(batch))
+        return super().infer(key, batch)
+
+
+class NoWorkRuntime(OnnxRuntime):
+    """Answers every picture as it answered the first: what is left is the platform."""
+
+    def __init__(self, options: RuntimeOptions) -> None:
+        super().__init__(options)
+        self._first: dict[str, Mapping[str, NDArray[Any]]] = {}
+
+    def infer(self, key: str, batch: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Give the first answer, as often as there are pictures in *batch*."""
+        if key not in self._first:
+            self._first[key] = super().infer(key, batch[:1])
+        return {name: values.repeat(len(batch), 0) for name, values in self._first[key].items()}

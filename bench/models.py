@@ -22,6 +22,9 @@ THUMBNAIL = "thumbnail"
 #: About as dear as a small detector, with the head of one.
 DETECTOR = "detector"
 TEXT = "text-det"
+#: Gives its input back: 150,528 values, a picture of 224 x 224.
+ECHO = "echo"
+ECHO_SIDE_PX = 224
 
 _SEED = 11
 _CLASSES = 80
@@ -58,6 +61,15 @@ def write_models(folder: Path) -> Path:
     card = Path(__file__).parents[1] / "gwproc" / TEXT / "model.toml"
     shutil.copyfile(card, folder / TEXT / "model.toml")
     fetch_model(next(model for model in DEMO_MODELS if model.name == TEXT), folder)
+    return folder
+
+
+def write_echo(folder: Path) -> Path:
+    """Write the model that gives its input back, alone, into *folder*."""
+    outputs: dict[str, tuple[int | str, ...]] = {"y": ("n", 3, ECHO_SIDE_PX, ECHO_SIDE_PX)}
+    node = helper.make_node("Identity", ["x"], ["y"])
+    model = _model([node], [], side_px=ECHO_SIDE_PX, outputs=outputs, opset=13)
+    _write(folder, ECHO, model, task="raw", side_px=ECHO_SIDE_PX, decoder='kind = "raw"')
     return folder
 
 

@@ -13,9 +13,13 @@ _JPEG_QUALITY = 85
 _WORDS = ("INVOICE 2041", "dispatch", "lot 77-B", "keep dry", "total 318.40", "EXIT")
 
 
-def draw_pictures(count: int = 8, *, seed: int = 7) -> tuple[bytes, ...]:
-    """Give *count* different JPEG files of 640 x 480 with shapes, texture and lines of text."""
-    return tuple(_encoded(_drawn(np.random.default_rng((seed, index)))) for index in range(count))
+def draw_pictures(
+    count: int = 8, *, seed: int = 7, size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX)
+) -> tuple[bytes, ...]:
+    """Give *count* different JPEG files of *size_px* with shapes, texture and lines of text."""
+    return tuple(
+        _encoded(_drawn(np.random.default_rng((seed, index)), *size_px)) for index in range(count)
+    )
 
 
 def describe(pictures: Sequence[bytes]) -> str:
@@ -24,11 +28,11 @@ def describe(pictures: Sequence[bytes]) -> str:
     return f"JPEG {WIDTH_PX} x {HEIGHT_PX}, {mean_kb:.0f} kB"
 
 
-def _drawn(random: np.random.Generator) -> Any:
+def _drawn(random: np.random.Generator, width_px: int, height_px: int) -> Any:
     coarse = random.integers(40, 216, (12, 16, 3), dtype=np.uint8)
-    canvas: Any = cv2.resize(coarse, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC)
+    canvas: Any = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC)
     for _ in range(12):
-        centre = (int(random.integers(WIDTH_PX)), int(random.integers(HEIGHT_PX)))
+        centre = (int(random.integers(width_px)), int(random.integers(height_px)))
         colour = tuple(int(value) for value in random.integers(0, 256, 3))
         cv2.circle(canvas, centre, int(random.integers(15, 70)), colour, -1, cv2.LINE_AA)
     for line, word in enumerate(_WORDS):

@@ -23,6 +23,17 @@ class Scale:
     warm_up_jobs: int
     backlog_jobs: int
     bare_jobs: int
+    device_busy_s: float
+    power_cuts: int
+    notifier_rounds: int
+    notifier_deliveries: int
+    chaos_deliveries: int
+    batch_items: int
+    endurance_runs: int
+    endurance_limit_s: float
+    overload_s: float
+    api_jobs: int
+    api_posts: int
 
 
 FULL = Scale(
@@ -36,6 +47,17 @@ FULL = Scale(
     warm_up_jobs=300,
     backlog_jobs=10_000,
     bare_jobs=2000,
+    device_busy_s=30.0,
+    power_cuts=50,
+    notifier_rounds=40,
+    notifier_deliveries=3000,
+    chaos_deliveries=10_000,
+    batch_items=2000,
+    endurance_runs=1_000_000,
+    endurance_limit_s=900.0,
+    overload_s=60.0,
+    api_jobs=20_000,
+    api_posts=5000,
 )
 
 #: Seconds instead of minutes: what it gives is no measurement.
@@ -50,4 +72,15 @@ QUICK = Scale(
     warm_up_jobs=40,
     backlog_jobs=300,
     bare_jobs=100,
+    device_busy_s=4.0,
+    power_cuts=2,
+    notifier_rounds=2,
+    notifier_deliveries=200,
+    chaos_deliveries=100,
+    batch_items=70,
+    endurance_runs=5000,
+    endurance_limit_s=60.0,
+    overload_s=8.0,
+    api_jobs=2000,
+    api_posts=500,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -55,7 +54,8 @@ def retry_after_s(excess: int, drained_per_s: float) -> int:
     low, high = RETRY_AFTER_S
     if drained_per_s <= 0:
         return high
-    return min(high, max(low, math.ceil(excess / drained_per_s)))
+    # To the nearest: whole seconds rounded up would be half of a short wait too much.
+    return min(high, max(low, round(excess / drained_per_s)))
 
 
 class RecentRefusals:

@@ -56,7 +56,14 @@ def test_a_refused_model_says_why() -> None:
 
 @pytest.mark.parametrize(
     ("excess", "drained_per_s", "seconds"),
-    [(1, 0.0, 60), (1, 100.0, 1), (250, 100.0, 3), (10**6, 1.0, 60), (-5, 10.0, 1)],
+    [
+        (1, 0.0, 60),
+        (1, 100.0, 1),
+        (270, 100.0, 3),
+        (230, 100.0, 2),
+        (10**6, 1.0, 60),
+        (-5, 10.0, 1),
+    ],
 )
 def test_retry_after_follows_the_drain_rate(
     excess: int, drained_per_s: float, seconds: int

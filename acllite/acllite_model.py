@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,15 @@ from numpy.typing import NDArray
 
 from acllite import acllite_logger
 from acllite.acllite_image import AclLiteImage
-from acllite.acllite_resource import resource_list
 from acllite.acllite_utils import AclLiteError
-from acllite.loaded_model import DeviceData, LoadedModel
+from acllite.loaded_model import DeviceData, LoadedModel, ModelOwner
 from dispatcher.acl_device.errors import AclFailure
 
 #: What an input of :meth:`AclLiteModel.execute` may be; the dict has ``data`` and ``size``.
 ModelInput = AclLiteImage | NDArray[Any] | dict[str, int]
 
 
-class AclLiteModel:
+class AclLiteModel(ModelOwner):
     """Loads the OM file at *model_path*: from the file (*load_type* 0) or through memory (1).
 
     Raises AclLiteError where ACL refuses it. A file that is missing is only logged, as programs
@@ -29,18 +27,14 @@ class AclLiteModel:
     """
 
     def __init__(self, model_path: str, load_type: int = 0) -> None:
-        self._model: LoadedModel | None = None
+        super().__init__()
         if not Path(model_path).is_file():
             acllite_logger.log_error(f"there is no model file at {model_path}")
             return
         if load_type not in (0, 1):
             acllite_logger.log_error(f"load_type is {load_type}; 0 (file) and 1 (memory) are known")
             return
-        try:
-            self._model = LoadedModel(Path(model_path), from_memory=load_type == 1)
-        except AclFailure as failure:
-            raise AclLiteError.of(failure) from failure
-        resource_list.register(self)
+        self._own(Path(model_path), load_type)
 
     def execute(
         self, input_list: Iterable[ModelInput] | NDArray[Any] | AclLiteImage
@@ -61,18 +55,6 @@ class AclLiteModel:
             acllite_logger.log_error(f"batch {batch} is no gear of this model; its gears: {known}")
             return None
         return self._run(input_list, gear=batch)
-
-    def destroy(self) -> None:
-        """Unload the model and free its memory. Again does nothing."""
-        model, self._model = self._model, None
-        if model is not None:
-            resource_list.unregister(self)
-            model.close()
-
-    def __del__(self) -> None:
-        # Late in the interpreter's end there may be nothing left to give back.
-        with suppress(Exception):
-            self.destroy()
 
     def _run(
         self, input_list: Iterable[ModelInput] | NDArray[Any] | AclLiteImage, *, gear: int | None

@@ -103,12 +103,6 @@ def kind_to_device(run_mode: int) -> int:
     return const.ACL_MEMCPY_HOST_TO_DEVICE if on_host else const.ACL_MEMCPY_DEVICE_TO_DEVICE
 
 
-def kind_from_device(run_mode: int) -> int:
-    """Give the kind of a copy from the device's memory to this program's."""
-    on_host = run_mode == const.ACL_HOST
-    return const.ACL_MEMCPY_DEVICE_TO_HOST if on_host else const.ACL_MEMCPY_DEVICE_TO_DEVICE
-
-
 def address_of(array: NDArray[Any]) -> int:
     """Give the address of an array's first element; the caller keeps the array alive."""
     address: int = array.__array_interface__["data"][0]

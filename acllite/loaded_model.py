@@ -6,7 +6,7 @@ The device and its context are the calling thread's: AclLite's programs open the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acllite import constants as const
+from acllite.acllite_resource import resource_list
 from acllite.acllite_utils import AclLiteError, check_ret
 from dispatcher.acl_device.datasets import Dataset
+from dispatcher.acl_device.errors import AclFailure
 from dispatcher.acl_device.memory import DeviceBuffer
 from dispatcher.acl_device.session import RunMode
 from dispatcher.acl_device.tensors import DTYPES
@@ -172,3 +174,32 @@ def _dataset_of(data: Sequence[DeviceData], opened: ExitStack) -> int:
         _, code = acl.mdl.add_dataset_buffer(dataset, handle)
         check_ret("acl.mdl.add_dataset_buffer", code)
     return dataset
+
+
+class ModelOwner:
+    """What both generations of AclLiteModel are: it has a model until it is destroyed."""
+
+    def __init__(self) -> None:
+        self._model: LoadedModel | None = None
+
+    def destroy(self) -> None:
+        """Unload the model and free its memory. Again does nothing."""
+        model, self._model = self._model, None
+        if model is not None:
+            resource_list.unregister(self)
+            model.close()
+
+    def __del__(self) -> None:
+        # Late in the interpreter's end there may be nothing left to give back.
+        with suppress(Exception):
+            self.destroy()
+
+    def _own(self, path: Path, load_type: int) -> LoadedModel:
+        """Load from the file (*load_type* 0) or through memory (1); raises AclLiteError."""
+        try:
+            model = LoadedModel(path, from_memory=load_type == 1)
+        except AclFailure as failure:
+            raise AclLiteError.of(failure) from failure
+        self._model = model
+        resource_list.register(self)
+        return model

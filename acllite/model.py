@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from acllite.acllite_resource import resource_list
 from acllite.acllite_utils import AclLiteError
-from acllite.loaded_model import DeviceData, LoadedModel
+from acllite.loaded_model import DeviceData, LoadedModel, ModelOwner
 from dispatcher.acl_device.errors import AclFailure
 
 
-class AclLiteModel:
+class AclLiteModel(ModelOwner):
     """Loads the OM file at *model_path*: from the file (*load_type* 0) or through memory (1).
 
     Raises FileNotFoundError, ValueError for another *load_type*, or AclLiteError.
     """
 
     def __init__(self, model_path: str, load_type: int = 0) -> None:
-        self._model: LoadedModel | None = None
+        super().__init__()
         if not Path(model_path).is_file():
             raise FileNotFoundError(f"there is no model file at {model_path}")
         if load_type not in (0, 1):
             raise ValueError(f"load_type is {load_type}; 0 (file) and 1 (memory) are known")
-        try:
-            self._model = LoadedModel(Path(model_path), from_memory=load_type == 1)
-        except AclFailure as failure:
-            raise AclLiteError.of(failure) from failure
-        self.batch_sizes: list[int] = list(self._model.gears)
-        resource_list.register(self)
+        model = self._own(Path(model_path), load_type)
+        self.batch_sizes: list[int] = list(model.gears)
 
     def execute(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once with the batch of the inputs' first axis; give each output with that batch.
@@ -55,18 +49,6 @@ class AclLiteModel:
             return model.run(placed, gear=gear, trimmed=True)
         except AclFailure as failure:
             raise AclLiteError.of(failure) from failure
-
-    def destroy(self) -> None:
-        """Unload the model and free its memory. Again does nothing."""
-        model, self._model = self._model, None
-        if model is not None:
-            resource_list.unregister(self)
-            model.close()
-
-    def __del__(self) -> None:
-        # Late in the interpreter's end there may be nothing left to give back.
-        with suppress(Exception):
-            self.destroy()
 
     def _gear(self, inputs: Sequence[NDArray[Any]]) -> int | None:
         if not self.batch_sizes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from gw.submit import TRY_AGAIN, problem_of
+from gw.asking import Document, Refused, ask, away, path_to, problem_of, send
 from pipeline.batches.batch import BatchState
 from pipeline.errors import CallerError, Unavailable
 
@@ -34,8 +33,6 @@ _VIDEOS: Final = {
 }
 
 TERMINAL: Final = frozenset(state.value for state in BatchState if state.is_terminal)
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,52 +66,50 @@ def submit_batch(client: httpx.Client, path: Path, fields: Mapping[str, str]) ->
     body = body_of(path, fields)
     headers = {"Content-Type": body.content_type}
     if body.path is None:
-        content: Any = json.dumps(body.document).encode()
-        return _document(_send(client, "POST", "/v1/batches", content=content, headers=headers))
+        return ask(client, "POST", "/v1/batches", body=body.document)
     headers["Content-Length"] = str(body.path.stat().st_size)
-    return _document(
-        _send(
-            client,
-            "POST",
-            "/v1/batches",
-            params=dict(fields),
-            content=_pieces(body.path),
-            headers=headers,
-            timeout=_UPLOAD_PATIENCE_S,
-        )
+    answer = send(
+        client,
+        "POST",
+        "/v1/batches",
+        params=dict(fields),
+        content=_pieces(body.path),
+        headers=headers,
+        timeout=_UPLOAD_PATIENCE_S,
     )
+    document: Document = answer.json()
+    return document
 
 
 def read_batch(client: httpx.Client, batch_id: str) -> Document:
     """Give a batch."""
-    return _document(_send(client, "GET", f"/v1/batches/{batch_id}"))
+    return ask(client, "GET", path_to("batches", batch_id))
 
 
 def list_batches(client: httpx.Client, *, limit: int) -> list[Document]:
     """List the newest batches."""
-    page = _document(_send(client, "GET", "/v1/batches", params={"limit": str(limit)}))
-    return list(page["batches"])
+    return list(ask(client, "GET", "/v1/batches", {"limit": str(limit)})["batches"])
 
 
 def cancel_batch(client: httpx.Client, batch_id: str) -> Document:
     """Withdraw a batch."""
-    return _document(_send(client, "DELETE", f"/v1/batches/{batch_id}"))
+    return ask(client, "DELETE", path_to("batches", batch_id))
 
 
 def save_results(
     client: httpx.Client, batch_id: str, form: str, write: Callable[[bytes], object]
 ) -> None:
     """Hand the results to *write*, piece by piece."""
-    path = f"/v1/batches/{batch_id}/results"
+    path = f"{path_to('batches', batch_id)}/results"
     try:
         with client.stream("GET", path, params={"format": form}) as answer:
             if not answer.is_success:
                 answer.read()
-                raise CallerError(problem_of(answer))
+                raise Refused(problem_of(answer))
             for piece in answer.iter_bytes():
                 write(piece)
     except httpx.TransportError as error:
-        raise Unavailable(f"the API at {client.base_url} does not answer: {error}") from error
+        raise away(client, error) from error
 
 
 def follow_batch(
@@ -151,23 +146,6 @@ def summary_of(batch: Document) -> str:
         if jobs.get(state):
             words.append(f"{jobs[state]} {state}")
     return ", ".join(words)
-
-
-def _send(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:
-    try:
-        answer = client.request(method, path, **request)
-    except httpx.TransportError as error:
-        raise Unavailable(f"the API at {client.base_url} does not answer: {error}") from error
-    if answer.is_success:
-        return answer
-    if answer.status_code in TRY_AGAIN:
-        raise Unavailable(problem_of(answer))
-    raise CallerError(problem_of(answer))
-
-
-def _document(answer: httpx.Response) -> Document:
-    document: Document = answer.json()
-    return document
 
 
 def _pieces(path: Path) -> Any:

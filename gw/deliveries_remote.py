@@ -6,16 +6,14 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 
 import httpx
 
-from gw.jobs_remote import Document, ask
+from gw.asking import Document, ask, ask_pages, path_to
 from pipeline.errors import InvalidRequest
 
 COLUMNS: Final = ("delivery", "state", "event", "at", "to", "tries", "")
 
-_PAGE_MAX: Final = 200
 _POLL_S: Final = 0.5
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -24,24 +22,17 @@ def list_deliveries(
     client: httpx.Client, filters: Mapping[str, str], *, limit: int
 ) -> Iterator[Document]:
     """Give at most *limit* deliveries, those of the newest events first."""
-    cursor: str | None = ""
-    left = limit
-    while left > 0 and cursor is not None:
-        query = dict(filters) | {"limit": str(min(left, _PAGE_MAX))}
-        page = ask(client, "GET", "/v1/deliveries", query | ({"cursor": cursor} if cursor else {}))
-        yield from page["deliveries"]
-        left -= len(page["deliveries"])
-        cursor = page["next"]
+    return ask_pages(client, "/v1/deliveries", "deliveries", filters, limit=limit)
 
 
 def delivery_path(delivery_id: str) -> str:
     """Give the path of a delivery, whatever was typed for its id."""
-    return f"/v1/deliveries/{quote(delivery_id, safe='')}"
+    return path_to("deliveries", delivery_id)
 
 
 def begin(client: httpx.Client, endpoint_id: str, kind: str, fields: Document) -> Document:
     """Begin an operation (recover, replay) of an endpoint; give its document."""
-    return ask(client, "POST", f"/v1/webhooks/{quote(endpoint_id, safe='')}/{kind}", body=fields)
+    return ask(client, "POST", f"{path_to('webhooks', endpoint_id)}/{kind}", body=fields)
 
 
 def follow(client: httpx.Client, operation: Document, *, wait_s: float) -> Document:

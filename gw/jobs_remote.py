@@ -5,63 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
 import httpx
 
-from gw.submit import problem_of, summary_of
-from pipeline.errors import CallerError, Unavailable
-
-Document = dict[str, Any]
+from gw.asking import Document, ask, ask_pages, path_to
+from gw.submit import summary_of
 
 COLUMNS: Final = ("job", "state", "model", "version", "priority", "accepted", "reference", "")
-
-_PAGE_MAX = 200
-
-
-class Refused(CallerError):
-    """The API has refused a request; the message is its own."""
-
-    code = "refused"
-
-
-def ask(
-    client: httpx.Client,
-    method: str,
-    path: str,
-    query: Mapping[str, str] | None = None,
-    *,
-    body: Document | None = None,
-) -> Document:
-    """Ask the API for a document; raises Refused with its reason, or Unavailable."""
-    try:
-        answer = client.request(method, path, params=query, json=body)
-    except httpx.TransportError as error:
-        raise Unavailable(f"the API at {client.base_url} does not answer: {error}") from error
-    if not answer.is_success:
-        raise Refused(problem_of(answer))
-    document: Document = answer.json() if answer.content else {}
-    return document
 
 
 def list_jobs(
     client: httpx.Client, filters: Mapping[str, str], *, limit: int
 ) -> Iterator[Document]:
     """Give at most *limit* jobs, newest first, page by page."""
-    cursor: str | None = ""
-    left = limit
-    while left > 0 and cursor is not None:
-        query = dict(filters) | {"limit": str(min(left, _PAGE_MAX))}
-        page = ask(client, "GET", "/v1/jobs", query | ({"cursor": cursor} if cursor else {}))
-        yield from page["jobs"]
-        left -= len(page["jobs"])
-        cursor = page["next"]
+    return ask_pages(client, "/v1/jobs", "jobs", filters, limit=limit)
 
 
 def path_of(job_id: str) -> str:
     """Give the path of a job, whatever was typed for its id."""
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return path_to("jobs", job_id)
 
 
 def show_job(client: httpx.Client, job_id: str) -> Document:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
+from gw.asking import TRY_AGAIN, Document, problem_of
 from gw.data_folder import DataFolder
 from gw.first_key import read_token
 from gw.run_lock import holder_of
@@ -23,11 +23,7 @@ REFERENCE_MAX_CHARACTERS: Final = 200
 _REQUEST_PATIENCE_S: Final = 60.0
 _POLL_FIRST_S: Final = 0.02
 _POLL_LAST_S: Final = 0.5
-#: Busy (429) and away (503) both come with the time after which to try again.
-TRY_AGAIN: Final = frozenset({429, 503})
 TERMINAL: Final = frozenset(state for state in JobState if state.is_terminal)
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,17 +196,6 @@ def _follow(
         return Outcome(file=outcome.file, job=job, error=problem_of(answer))
     reason = job.get("reason") or {}
     return Outcome(file=outcome.file, job=job, error=str(reason.get("detail") or ""))
-
-
-def problem_of(answer: httpx.Response) -> str:
-    """Give the sentence of a problem document (RFC 9457), or the status if it is none."""
-    try:
-        document = answer.json()
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        document = None
-    if isinstance(document, dict) and (text := document.get("detail") or document.get("title")):
-        return str(text)
-    return f"the API answered {answer.status_code}"
 
 
 def _retry_after_s(answer: httpx.Response) -> float:

@@ -10,8 +10,8 @@ from pipeline.deliveries.delivery import Attempt, Delivery
 from pipeline.deliveries.endpoints import EndpointStore
 from pipeline.deliveries.store import DeliveryStore
 from pipeline.errors import NotFound
-from pipeline.events.event import EventStore
 from pipeline.events.examples import have_example_sent
+from pipeline.events.store import EventStore
 from pipeline.protocol import Keyspace
 
 

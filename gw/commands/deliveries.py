@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gw.api_options import api_options, connect
+from gw.asking import ask
 from gw.deliveries_remote import (
     COLUMNS,
     attempt_rows,
@@ -17,7 +18,6 @@ from gw.deliveries_remote import (
     moment_of,
     row_of,
 )
-from gw.jobs_remote import ask
 from gw.table import render_table
 from pipeline.deliveries.delivery import DeliveryState
 

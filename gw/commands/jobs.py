@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from gw.api_options import api_options, connect
-from gw.jobs_remote import COLUMNS, ask, lines_of, list_jobs, path_of, row_of, show_job
+from gw.asking import ask
+from gw.jobs_remote import COLUMNS, lines_of, list_jobs, path_of, row_of, show_job
 from gw.table import render_table
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from gw.api_options import api_options, connect
+from gw.asking import Document
 from gw.deliveries_remote import begin, follow, moment_of, operation_line
-from gw.jobs_remote import Document
 
 F = TypeVar("F", bound=Callable[..., Any])
 

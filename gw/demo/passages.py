@@ -11,8 +11,9 @@ from typing import Final
 
 import httpx
 
+from gw.asking import TRY_AGAIN, Document, problem_of
 from gw.demo.pictures import Picture
-from gw.submit import REFERENCE_MAX_CHARACTERS, TERMINAL, TRY_AGAIN, Document, problem_of
+from gw.submit import REFERENCE_MAX_CHARACTERS, TERMINAL
 
 MODEL: Final = "text-det"
 

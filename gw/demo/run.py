@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from gw.asking import Document
 from gw.data_folder import DataFolder
 from gw.demo import report
 from gw.demo.drawing import SENT_FOLDER, regions_of, write_pictures
@@ -30,7 +31,6 @@ from gw.run_lock import RunLock
 from gw.server import LOOPBACK
 from gw.settings import CommandSettings, environ_with
 from gw.stack_run import StartFailed
-from gw.submit import Document
 from gw.up import run_in_background
 from pipeline.deliveries.signing_secret import SigningSecret
 from pipeline.errors import GwError, InvalidSettings, Unavailable

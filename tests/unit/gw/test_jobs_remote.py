@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gw.jobs_remote import Refused, ask, lines_of, list_jobs, path_of, row_of, show_job
+from gw.asking import Refused, ask
+from gw.jobs_remote import lines_of, list_jobs, path_of, row_of, show_job
 from pipeline.errors import Unavailable
 from pipeline.jobs.job import JobState
 from pipeline.models.tensors import TensorFacts

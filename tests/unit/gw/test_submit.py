@@ -9,15 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gw.asking import problem_of
 from gw.data_folder import DataFolder
-from gw.submit import (
-    Wanted,
-    find_api,
-    problem_of,
-    submit_files,
-    summary_of,
-    took_ms,
-)
+from gw.submit import Wanted, find_api, submit_files, summary_of, took_ms
 from pipeline.errors import AccessDenied, Unavailable
 
 _WANTED = Wanted(model="cats", wait_s=5)

@@ -33,7 +33,7 @@ from pipeline.connection import connect
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
 from pipeline.jobs.infer_queue import InferQueue
-from pipeline.jobs.kept import KEPT_FOLDER, Disposal, KeptPictures
+from pipeline.jobs.kept import Disposal, KeptPictures
 from pipeline.jobs.loads import LoadStore
 from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import run_service
@@ -41,7 +41,7 @@ from pipeline.models.catalogue import Catalogue
 from pipeline.models.commands import ModelCommands
 from pipeline.models.devices import DeviceBoard
 from pipeline.models.learned_costs import CostBook
-from pipeline.pictures.blobs import PICTURES_FOLDER, FileBlobs
+from pipeline.pictures.blobs import FileBlobs
 from pipeline.protocol import DISPATCHER_GROUP, Keyspace
 from pipeline.streams import StreamReader
 
@@ -170,9 +170,9 @@ def _parts(
     service = settings.service
     keys = Keyspace(service.redis.prefix)
     clock = SystemClock()
-    blobs = FileBlobs(service.data_dir / PICTURES_FOLDER)
+    blobs = FileBlobs(settings.blobs_dir)
     claims = Claims()
-    kept = KeptPictures(service.data_dir / KEPT_FOLDER)
+    kept = KeptPictures(settings.kept_dir)
     disposal = Disposal(blobs, kept, clock)
     previewer = _previewer(settings, blobs, kept, clock)
     reducer = Reducer(kept=kept, clock=clock, retention_s=settings.outputs_retention_s)
@@ -272,7 +272,7 @@ def _recounter(settings: DispatcherSettings, store: JobStore, loads: LoadStore) 
     return Recounter(
         store=store,
         loads=loads,
-        blobs=FileBlobs(settings.service.data_dir / PICTURES_FOLDER),
+        blobs=FileBlobs(settings.blobs_dir),
         clock=SystemClock(),
     )
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from dispatcher.device.settings import DeviceSettings
 from dispatcher.models.settings import LifecycleSettings
+from pipeline.data_folders import DataFolders
 from pipeline.settings import ServiceSettings, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DispatcherSettings:
+class DispatcherSettings(DataFolders):
     """The dispatcher's settings."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)

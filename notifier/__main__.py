@@ -20,7 +20,7 @@ from pipeline.connection import connect
 from pipeline.deliveries.endpoints import EndpointStore
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore
-from pipeline.events.event import EventStore
+from pipeline.events.store import EventStore
 from pipeline.following import BLOCK_MS
 from pipeline.health import HealthBoard, keep_beating
 from pipeline.jobs.store import JobStore

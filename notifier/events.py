@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.deliveries.endpoints import Format
+from pipeline.documents import compact_json
 from pipeline.errors import ContractBroken
 
 CONTENT_TYPES: Mapping[str, str] = {
@@ -77,7 +78,7 @@ def _moment(event_type: str, unix_ms: int) -> str:
 
 def _written(event_type: str, head: Mapping[str, str], data: Mapping[str, Any]) -> bytes:
     try:
-        first = json.dumps(head, separators=(",", ":"), ensure_ascii=False)
+        first = compact_json(head)
         # Members sorted: the record does not promise an order. NaN is not JSON.
         text = json.dumps(
             data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False

@@ -17,9 +17,10 @@ from pipeline.deliveries.delivery import Delivery
 from pipeline.deliveries.endpoints import Endpoint, EndpointStore
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.errors import GwError, MalformedMessage, Unavailable
-from pipeline.events.event import Event, EventStore
+from pipeline.events.event import Event
 from pipeline.events.job_events import event_of
 from pipeline.events.matching import deliveries_of
+from pipeline.events.store import EventStore
 from pipeline.following import BLOCK_MS, PAUSE_S
 from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop

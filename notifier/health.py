@@ -30,7 +30,8 @@ from pipeline.clock import Clock
 from pipeline.deliveries.endpoints import Endpoint
 from pipeline.deliveries.receivers import Health, ReceiverStore
 from pipeline.errors import Unavailable
-from pipeline.events.event import Event, EventStore, EventType
+from pipeline.events.event import Event, EventType
+from pipeline.events.store import EventStore
 from pipeline.ids import derived_id
 
 log = logging.getLogger(__name__)

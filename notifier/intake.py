@@ -21,8 +21,9 @@ from pipeline.deliveries.endpoints import Endpoint, EndpointStore
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore
 from pipeline.errors import GwError, MalformedMessage, Unavailable
-from pipeline.events.event import Event, EventStore
+from pipeline.events.event import Event
 from pipeline.events.job_events import event_of
+from pipeline.events.store import EventStore
 from pipeline.jobs.store import JobStore
 from pipeline.protocol import DeliveryDue, Keyspace
 from pipeline.streams import Entry, StreamReader

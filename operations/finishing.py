@@ -17,7 +17,8 @@ from pipeline.batches.results import PAGE_ITEMS, result_lines
 from pipeline.batches.store import BatchStore
 from pipeline.clock import Clock
 from pipeline.errors import Unavailable
-from pipeline.events.event import Event, EventStore, EventType
+from pipeline.events.event import Event, EventType
+from pipeline.events.store import EventStore
 from pipeline.ids import event_id_of
 from pipeline.jobs.job import Job, JobState
 from pipeline.jobs.store import JobStore, Move

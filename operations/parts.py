@@ -23,7 +23,7 @@ from pipeline.batches.files import BatchFiles
 from pipeline.batches.store import BatchStore
 from pipeline.clock import Clock, SystemClock
 from pipeline.connection import connect
-from pipeline.events.event import EventStore
+from pipeline.events.store import EventStore
 from pipeline.jobs.kept import Disposal, KeptPictures
 from pipeline.jobs.loads import LoadStore
 from pipeline.jobs.store import JobStore

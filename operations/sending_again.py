@@ -23,10 +23,11 @@ from pipeline.deliveries.operation_store import OperationStore, Sending, Step
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore
 from pipeline.errors import GwError
-from pipeline.events.event import Event, EventStore
+from pipeline.events.event import Event
 from pipeline.events.job_events import event_of
 from pipeline.events.log import EventLog, LoggedEvent
 from pipeline.events.matching import deliveries_of
+from pipeline.events.store import EventStore
 from pipeline.jobs.job import JobState
 from pipeline.jobs.store import JobStore
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from egress.settings import EgressSettings
-from pipeline.batches.batch import BATCHES_FOLDER, OperationsQueue
+from pipeline.batches.batch import OperationsQueue
 from pipeline.batches.settings import BatchLimits
-from pipeline.jobs.kept import KEPT_FOLDER
-from pipeline.pictures.blobs import PICTURES_FOLDER
+from pipeline.data_folders import DataFolders
 from pipeline.settings import ServiceSettings, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperationsSettings:
+class OperationsSettings(DataFolders):
     """The operations plane's settings."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
@@ -73,18 +71,3 @@ class OperationsSettings:
         at_least=0.1,
         at_most=10_000,
     )
-
-    @property
-    def blobs_dir(self) -> Path:
-        """Give the folder of pictures that wait."""
-        return self.service.data_dir / PICTURES_FOLDER
-
-    @property
-    def kept_dir(self) -> Path:
-        """Give the folder of pictures that are kept past their job's end."""
-        return self.service.data_dir / KEPT_FOLDER
-
-    @property
-    def batches_dir(self) -> Path:
-        """Give the folder of the batches' sources and results."""
-        return self.service.data_dir / BATCHES_FOLDER

@@ -17,11 +17,6 @@ def ask() -> None:
     _asked = True
 
 
-def is_asked() -> bool:
-    """Tell whether this process's operation shall hand back."""
-    return _asked
-
-
 def check() -> None:
     """Raise HandedBack if the operation shall stop here."""
     if _asked:

@@ -1,7 +1,11 @@
-"""JSON objects between services: a newer writer's additional fields do not stop an older reader."""
+"""JSON objects between services, and to callers: how they are written, and read again.
+
+A newer writer's additional fields do not stop an older reader.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -22,3 +26,8 @@ def from_document(kind: type[Document], document: Mapping[str, Any]) -> Document
             if name in names
         }
     )
+
+
+def compact_json(document: Any) -> str:
+    """Give JSON text without spaces, whatever script its texts are in."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

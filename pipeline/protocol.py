@@ -77,7 +77,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
-from pipeline.documents import from_document
+from pipeline.documents import compact_json, from_document
 from pipeline.errors import MalformedMessage
 from pipeline.jobs.job import Priority
 from pipeline.models.findings import Findings
@@ -319,7 +319,7 @@ class JobInferred:
             "made_by": asdict(self.made_by),
             "findings": self.findings.to_json(),
         }
-        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        text = compact_json(document)
         return {"kind": self.KIND, "job_id": self.job_id, "document": text}
 
     @classmethod

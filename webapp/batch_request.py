@@ -10,9 +10,9 @@ from typing import Any, Final
 from egress.targets import MAX_URL_CHARACTERS
 from pipeline.batches.batch import Sampling, SourceKind
 from webapp.refusals import InvalidField, UnsupportedContent
+from webapp.uploads import JSON_TYPE
 
 ARCHIVE_TYPES: Final = ("application/zip", "application/x-zip-compressed")
-JSON_TYPE: Final = "application/json"
 _VIDEO_PREFIX: Final = "video/"
 
 URLS_FIELD: Final = "urls"

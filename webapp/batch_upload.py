@@ -8,12 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final
 
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from pipeline.errors import Unavailable
-from webapp.body import BodyLimits
-from webapp.refusals import BodyTooLarge, UploadTimedOut
+from webapp.body import BodyLimits, in_time, pieces_of
 
 #: Pieces are gathered to this before a thread writes them.
 _PIECE_BYTES: Final = 1024 * 1024
@@ -36,32 +34,26 @@ async def receive_file(
     """
     size_bytes = 0
     digest = hashlib.sha256()
-    piece = bytearray()
-    more = True
+    gathered = bytearray()
 
     def take(data: bytes) -> None:
         digest.update(data)
         if file is not None:
             file.write(data)
 
+    async def empty() -> None:
+        check_disk()
+        await asyncio.to_thread(take, bytes(gathered))
+        gathered.clear()
+
     try:
-        async with asyncio.timeout(limits.timeout_s):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunk: bytes = message.get("body", b"")
-                more = message.get("more_body", False)
-                size_bytes += len(chunk)
-                if size_bytes > limits.max_bytes:
-                    raise BodyTooLarge(limits.max_bytes)
-                piece += chunk
-                if len(piece) >= _PIECE_BYTES or not more:
-                    check_disk()
-                    await asyncio.to_thread(take, bytes(piece))
-                    piece.clear()
-    except TimeoutError as exc:
-        raise UploadTimedOut(limits.timeout_s) from exc
+        async with in_time(limits):
+            async for piece in pieces_of(receive, limits):
+                size_bytes += len(piece)
+                gathered += piece
+                if len(gathered) >= _PIECE_BYTES:
+                    await empty()
+            await empty()
     except OSError as exc:
         raise Unavailable(f"the batch cannot be stored: {exc.strerror}", retry_after_s=30) from exc
     return Received(size_bytes=size_bytes, sha256=digest.hexdigest())

@@ -6,8 +6,8 @@ What is counted is what has really arrived. A Content-Length is only good for re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
@@ -90,24 +90,46 @@ async def read_into(
     Raises BodyTooLarge at the first piece past the limit, UploadTimedOut when the whole is not
     there in time, Overloaded past the budget, ClientDisconnect, and what *sink* raises.
     """
+    async with in_time(limits):
+        async for piece in pieces_of(receive, limits):
+            holding.add(len(piece))
+            sink(piece)
+
+
+async def pieces_of(receive: Receive, limits: BodyLimits) -> AsyncIterator[bytes]:
+    """Give what arrives of a body, as it arrives; nothing empty.
+
+    Raises BodyTooLarge at the first piece past the limit, and ClientDisconnect.
+    """
     size_bytes = 0
     more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        if piece:
+            size_bytes += len(piece)
+            if size_bytes > limits.max_bytes:
+                raise BodyTooLarge(limits.max_bytes)
+            yield piece
+
+
+@asynccontextmanager
+async def in_time(limits: BodyLimits) -> AsyncIterator[None]:
+    """Bound what is done with a body; raises UploadTimedOut."""
     try:
         async with asyncio.timeout(limits.timeout_s):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunk: bytes = message.get("body", b"")
-                if chunk:
-                    size_bytes += len(chunk)
-                    if size_bytes > limits.max_bytes:
-                        raise BodyTooLarge(limits.max_bytes)
-                    holding.add(len(chunk))
-                    sink(chunk)
-                more = message.get("more_body", False)
+            yield
     except TimeoutError as exc:
         raise UploadTimedOut(limits.timeout_s) from exc
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the caller, whose whole body was received, has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def check_claimed_length(length_bytes: int | None, limits: BodyLimits) -> None:

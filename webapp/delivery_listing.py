@@ -10,16 +10,9 @@ from pipeline.deliveries.delivery import Delivery, DeliveryState, place_of
 from pipeline.deliveries.index import DeliveryIndex, Times, id_at
 from pipeline.deliveries.store import DeliveryStore
 from pipeline.ids import is_id
+from webapp.paging import LOOKED_AT_ONCE, PAGE_DEFAULT, PAGE_MAX, read_matching
 from webapp.queries import Query
 from webapp.refusals import InvalidField
-
-PAGE_DEFAULT = 50
-PAGE_MAX = 200
-
-#: So many records are looked at for one page at most: a rare match must not hold the server up. A
-#: page may therefore be short; the next one goes on where it ended.
-LOOKED_AT_MAX = 1000
-_LOOKED_AT_ONCE = 100
 
 PARAMETERS = ("state", "endpoint", "event_type", "job", "since", "until", "limit", "cursor")
 
@@ -93,26 +86,25 @@ async def read_deliveries(
     index: DeliveryIndex, store: DeliveryStore, tenant: str, wanted: WantedDeliveries
 ) -> DeliveryPage:
     """Give the next page of a tenant's deliveries."""
-    found: list[Delivery] = []
-    times, looked_at = wanted.times, 0
-    while looked_at < LOOKED_AT_MAX and not times.is_empty:
-        places = await index.places(
-            tenant, times, limit=_LOOKED_AT_ONCE, exhausted=wanted.is_of_dead_letters
+    times = wanted.times
+    if times.is_empty:
+        return DeliveryPage(deliveries=(), cursor="")
+
+    async def places_before(place: str) -> Sequence[str]:
+        return await index.places(
+            tenant,
+            replace(times, before=place),
+            limit=LOOKED_AT_ONCE,
+            exhausted=wanted.is_of_dead_letters,
         )
-        records = await store.get_many([id_at(place) for place in places]) if places else []
-        for position, record in enumerate(records, start=1):
-            if record is not None and wanted.matches(record):
-                found.append(record)
-            if len(found) == wanted.limit:
-                is_last = position == len(places) < _LOOKED_AT_ONCE
-                return DeliveryPage(
-                    deliveries=found, cursor="" if is_last else _cursor(places[position - 1])
-                )
-        if len(places) < _LOOKED_AT_ONCE:
-            return DeliveryPage(deliveries=found, cursor="")
-        looked_at += len(places)
-        times = replace(times, before=places[-1])
-    return DeliveryPage(deliveries=found, cursor="" if times.is_empty else _cursor(times.before))
+
+    async def deliveries_at(places: Sequence[str]) -> Sequence[Delivery | None]:
+        return await store.get_many([id_at(place) for place in places])
+
+    deliveries, last = await read_matching(
+        places_before, deliveries_at, wanted.matches, before=times.before, limit=wanted.limit
+    )
+    return DeliveryPage(deliveries=deliveries, cursor=_cursor(last) if last else "")
 
 
 def _cursor(place: str) -> str:

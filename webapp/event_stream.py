@@ -7,7 +7,6 @@ stops. A reader comes back by itself, with the id of the last event that it has 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
@@ -18,7 +17,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from pipeline.documents import compact_json
 from pipeline.errors import GwError, Overloaded, Unavailable
+from webapp.body import disconnected
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class StreamSlots:
 
 def event_block(event: str, document: dict[str, Any], *, event_id: str = "") -> bytes:
     """Give one event as the bytes that are sent; JSON text has no line ends of its own."""
-    data = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    data = compact_json(document)
     lines = [f"id: {event_id}"] if event_id else []
     return "\n".join([*lines, f"event: {event}", f"data: {data}", "", ""]).encode(errors="replace")
 
@@ -99,7 +100,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -164,8 +165,3 @@ class EventStream(Response):
             log.info("stream.cut", extra={"timeout_s": self._times.send_timeout_s})
             return False
         return True
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.ids import is_id
 from pipeline.jobs.index import JobIndex, Span
 from pipeline.jobs.job import Job, JobState
+from webapp.paging import LOOKED_AT_ONCE, PAGE_DEFAULT, PAGE_MAX, read_matching
 from webapp.queries import Query
 from webapp.refusals import InvalidField
-
-PAGE_DEFAULT = 50
-PAGE_MAX = 200
-
-#: So many records are looked at for one page at most: a rare match must not hold the server up. A
-#: page may therefore be short; the next one goes on where it ended.
-LOOKED_AT_MAX = 1000
-_LOOKED_AT_ONCE = 100
 
 PARAMETERS = (
     "state",
@@ -95,24 +88,22 @@ async def read_page(
     index: JobIndex, tenant: str, wanted: Wanted, *, sees: Callable[[Job], bool]
 ) -> Page:
     """Give the next page of a tenant's jobs, of those that the caller *sees*."""
-    found: list[Job] = []
-    span, looked_at = wanted.span, 0
-    while looked_at < LOOKED_AT_MAX:
-        ids = await index.ids(tenant, span, limit=_LOOKED_AT_ONCE)
-        jobs = await index.summaries(ids, with_result=bool(wanted.label)) if ids else []
-        for position, job in enumerate(jobs, start=1):
-            if job is not None and sees(job) and wanted.matches(job):
-                found.append(job)
-            if len(found) == wanted.limit:
-                is_last = position == len(ids) < _LOOKED_AT_ONCE
-                return Page(jobs=found, cursor="" if is_last else _cursor(ids[position - 1]))
-        if len(ids) < _LOOKED_AT_ONCE:
-            return Page(jobs=found, cursor="")
-        looked_at += len(ids)
-        span = Span(
-            before_id=ids[-1], from_unix_ms=span.from_unix_ms, until_unix_ms=span.until_unix_ms
-        )
-    return Page(jobs=found, cursor=_cursor(span.before_id))
+    span = wanted.span
+
+    async def ids_before(job_id: str) -> Sequence[str]:
+        return await index.ids(tenant, replace(span, before_id=job_id), limit=LOOKED_AT_ONCE)
+
+    async def summaries(ids: Sequence[str]) -> Sequence[Job | None]:
+        return await index.summaries(ids, with_result=bool(wanted.label))
+
+    jobs, last = await read_matching(
+        ids_before,
+        summaries,
+        lambda job: sees(job) and wanted.matches(job),
+        before=span.before_id,
+        limit=wanted.limit,
+    )
+    return Page(jobs=jobs, cursor=_cursor(last))
 
 
 def _cursor(job_id: str) -> str:

@@ -21,7 +21,7 @@ from pipeline.deliveries.index import DeliveryIndex
 from pipeline.deliveries.operation_store import OperationStore
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore
-from pipeline.events.event import EventStore
+from pipeline.events.store import EventStore
 from pipeline.health import HealthBoard, keep_beating
 from pipeline.jobs.ended import EndedJobs
 from pipeline.jobs.loads import LoadStore
@@ -39,7 +39,7 @@ from webapp.batch_quota import BatchQuota
 from webapp.batching import Batching
 from webapp.body import MemoryBudget
 from webapp.job_parts import JobParts
-from webapp.monitor import Monitor, Sources, Watermarks
+from webapp.monitor import Monitor, Sources, Watermarks, not_ready_reasons
 from webapp.settings import WebappSettings
 from webapp.tenants import Tenants
 from webapp.waiting import EndWatcher
@@ -141,6 +141,16 @@ class Parts:
                 clock=clock,
             ),
         )
+
+    def not_ready_reasons(self) -> list[str]:
+        """List why jobs that come in now would not be done; empty when they would."""
+        reasons = not_ready_reasons(
+            self.monitor.sample,
+            now_ms=self.clock.monotonic_ms(),
+            now_unix_ms=self.clock.unix_ms(),
+            watermarks=self.monitor.watermarks,
+        )
+        return ["the service is stopping", *reasons] if self.stopping.is_set() else reasons
 
     def side_tasks(self) -> dict[str, SideTask]:
         """List what runs beside the server, by name."""

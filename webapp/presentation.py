@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
+from pipeline.documents import compact_json
 from pipeline.events.log import LoggedEvent, NamedCursor
 from pipeline.jobs.job import Job, JobState, PictureFacts, Subscriber
 from pipeline.models.tensors import TensorFacts
@@ -69,7 +69,7 @@ def _tensor(tensor: TensorFacts) -> dict[str, Any]:
 
 def job_json(job: Job, *, with_result: bool = False) -> str:
     """Give a job's document as JSON text, its stored result spliced in as it is when asked for."""
-    text = to_json(job_document(job))
+    text = compact_json(job_document(job))
     if not with_result:
         return text
     result = job.result if job.state is JobState.SUCCEEDED and job.result else "null"
@@ -85,7 +85,7 @@ def jobs_json(jobs: Sequence[Job], *, with_result: bool = False) -> str:
 def page_json(jobs: Sequence[Job], cursor: str) -> str:
     """Give one page of a list, and the cursor of the next one, null for none."""
     texts = ",".join(map(job_json, jobs))
-    return f'{{"jobs":[{texts}],"next":{to_json(cursor or None)}}}'
+    return f'{{"jobs":[{texts}],"next":{compact_json(cursor or None)}}}'
 
 
 def event_document(event: LoggedEvent, job: Job | None) -> dict[str, Any]:
@@ -168,8 +168,3 @@ def moment(unix_ms: int) -> str | None:
     # From whole seconds: a float of milliseconds would round now and then.
     at = datetime.fromtimestamp(unix_ms // 1000, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
-
-
-def to_json(document: Any) -> str:
-    """Give compact JSON text."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -6,7 +6,6 @@ This is the only place that knows which status belongs to which error.
 from __future__ import annotations
 
 import http
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from egress.fetch import FetchFailed
+from pipeline.documents import compact_json
 from pipeline.errors import (
     AccessDenied,
     CallerError,
@@ -161,7 +161,7 @@ class Problem:
             "code": self.code,
             **self.facts,
         }
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return compact_json(document).encode()
 
     def to_response(self) -> Response:
         """Give the answer."""

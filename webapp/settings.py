@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from egress.settings import EgressSettings
-from pipeline.batches.batch import BATCHES_FOLDER
 from pipeline.batches.settings import BatchLimits
-from pipeline.jobs.kept import KEPT_FOLDER
-from pipeline.pictures.blobs import PICTURES_FOLDER
+from pipeline.data_folders import DataFolders
 from pipeline.settings import ServiceSettings, setting
 
 #: What a JSON body may hold besides its picture in base64.
@@ -126,7 +123,7 @@ class EventSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebappSettings:
+class WebappSettings(DataFolders):
     """The webapp's settings."""
 
     service: ServiceSettings = field(default_factory=ServiceSettings)
@@ -233,18 +230,3 @@ class WebappSettings:
         "",
         "Private ranges that URLs may lead to, such as 192.168.10.0/24:80,443.",
     )
-
-    @property
-    def kept_dir(self) -> Path:
-        """Give the folder of pictures and previews that are kept after their job's end."""
-        return self.service.data_dir / KEPT_FOLDER
-
-    @property
-    def batches_dir(self) -> Path:
-        """Give the folder of the batches' sources and results."""
-        return self.service.data_dir / BATCHES_FOLDER
-
-    @property
-    def blobs_dir(self) -> Path:
-        """Give the folder of pictures that wait."""
-        return self.service.data_dir / PICTURES_FOLDER

@@ -18,6 +18,7 @@ from pipeline.errors import Unavailable
 from pipeline.jobs.ended import EndedJobs
 from pipeline.jobs.store import JobStore
 from pipeline.lifecycle import sleep_or_stop
+from webapp.body import disconnected
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +59,13 @@ class Waiter:
 async def ended_unless_gone(receive: Receive, waiter: Waiter, wait_s: float) -> bool:
     """Wait for the jobs' ends, but not longer than the caller, whose whole body was received."""
     waiting = asyncio.ensure_future(waiter.wait(wait_s))
-    gone = asyncio.ensure_future(_disconnected(receive))
+    gone = asyncio.ensure_future(disconnected(receive))
     try:
         await asyncio.wait((waiting, gone), return_when=asyncio.FIRST_COMPLETED)
         return waiting.done() and waiting.result()
     finally:
         waiting.cancel()
         gone.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class EndWatcher:

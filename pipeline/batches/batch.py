@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from pipeline.documents import compact_json
 from pipeline.errors import JobFault, MalformedMessage
 from pipeline.ids import derived_id
 from pipeline.jobs.job import Job, JobState, PictureFacts
@@ -110,9 +111,7 @@ class Item:
 
     def to_json_text(self) -> str:
         """Give the stored form."""
-        return json.dumps(
-            [self.name, self.error_code, self.error], separators=(",", ":"), ensure_ascii=False
-        )
+        return compact_json([self.name, self.error_code, self.error])
 
     @classmethod
     def from_json_text(cls, text: str) -> Item:
@@ -276,4 +275,4 @@ def next_step(batch: Batch) -> Step | None:
 
 
 def _compact(document: Any) -> str:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return compact_json(document)

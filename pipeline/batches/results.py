@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 from pipeline.batches.batch import Batch, Item
 from pipeline.batches.store import BatchStore
+from pipeline.documents import compact_json
 from pipeline.jobs.job import Job, JobState
 from pipeline.jobs.store import JobStore
 
@@ -43,7 +43,7 @@ def item_document(index: int, item: Item, job_id: str, job: Job | None) -> dict[
 
 def result_line(index: int, item: Item, job_id: str, job: Job | None) -> str:
     """Give one item's line, its stored result spliced in as it is."""
-    text = to_json(item_document(index, item, job_id, job))
+    text = compact_json(item_document(index, item, job_id, job))
     has_result = job is not None and job.state is JobState.SUCCEEDED and job.result
     return f'{text[:-1]},"result":{job.result if job and has_result else "null"}}}'
 
@@ -59,7 +59,7 @@ def csv_row(line: Mapping[str, Any]) -> list[str]:
         line["state"],
         error.get("code", ""),
         error.get("detail", ""),
-        "" if result is None else to_json(result),
+        "" if result is None else compact_json(result),
     ]
     return [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
 
@@ -101,11 +101,6 @@ async def result_lines(
     finally:
         if file:
             file.close()
-
-
-def to_json(document: Any) -> str:
-    """Give compact JSON text."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _open(path: Path) -> IO[str] | None:

@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 
 from pipeline.batches.batch import BATCH_RETENTION_MS, Batch, BatchState, Item
 from pipeline.connection import load_script, redis_errors
-from pipeline.errors import MalformedMessage
 from pipeline.jobs.loads import bytes_field
 from pipeline.jobs.promises import Once, Promise
 from pipeline.protocol import Keyspace
+from pipeline.reading import read_records
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +118,9 @@ class BatchStore:
 
     async def get_many(self, batch_ids: Sequence[str]) -> list[Batch | None]:
         """Give the records in one round trip."""
-        with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for batch_id in batch_ids:
-                    pipe.hgetall(self._keys.batch(batch_id))
-                records = await pipe.execute()
-        return [
-            _readable(batch_id, fields) for batch_id, fields in zip(batch_ids, records, strict=True)
-        ]
+        return await read_records(
+            self._redis, self._keys.batch, Batch.from_fields, batch_ids, id_field="batch_id"
+        )
 
     async def open(self) -> list[str]:
         """List the batches that have not ended, the oldest first."""
@@ -269,14 +264,3 @@ class BatchStore:
                 ],
             )
         return bool(changed)
-
-
-def _readable(batch_id: str, fields: Mapping[str, str]) -> Batch | None:
-    """Parse a record; one that nobody can read is as good as none, and must not stop the others."""
-    if not fields:
-        return None
-    try:
-        return Batch.from_fields(batch_id, fields)
-    except MalformedMessage as exc:
-        log.error("record.unreadable", extra={"batch_id": batch_id, "reason": str(exc)})
-        return None

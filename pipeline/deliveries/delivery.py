@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from pipeline.documents import from_document
+from pipeline.documents import compact_json, from_document
 from pipeline.errors import MalformedMessage
 
 
@@ -55,7 +55,7 @@ class Attempt:
 
     def to_json_text(self) -> str:
         """Give the stored form."""
-        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        return compact_json(asdict(self))
 
     @classmethod
     def from_json_text(cls, text: str) -> Attempt:

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from pipeline.connection import load_script, redis_errors
 from pipeline.deliveries.delivery import Delivery, DeliveryState
 from pipeline.deliveries.operation import Operation, OperationState
-from pipeline.errors import MalformedMessage
 from pipeline.protocol import JOB_RETENTION_MS, Keyspace
+from pipeline.reading import readable
 from pipeline.script_arguments import flat, to_json
 
 log = logging.getLogger(__name__)
@@ -93,11 +93,7 @@ class OperationStore:
             fields = cast(
                 Mapping[str, str], await self._redis.hgetall(self._keys.operation(operation_id))
             )
-        try:
-            return Operation.from_fields(operation_id, fields) if fields else None
-        except MalformedMessage as exc:
-            log.error("record.unreadable", extra={"operation": operation_id, "reason": str(exc)})
-            return None
+        return readable(Operation.from_fields, operation_id, fields, id_field="operation")
 
     async def open(self) -> list[str]:
         """List the operations that have not ended; one that lost its record is forgotten."""

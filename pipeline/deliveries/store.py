@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from pipeline.connection import load_script, redis_errors
 from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
-from pipeline.errors import MalformedMessage
 from pipeline.protocol import JOB_RETENTION_MS, NOTIFIER_GROUP, DeliveryDue, Keyspace
+from pipeline.reading import read_records
 from pipeline.streams import Entry
 
 log = logging.getLogger(__name__)
@@ -105,15 +105,13 @@ class DeliveryStore:
 
     async def get_many(self, delivery_ids: Sequence[str]) -> list[Delivery | None]:
         """Give the records in one round trip; None where retention has ended."""
-        with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for delivery_id in delivery_ids:
-                    pipe.hgetall(self._keys.delivery(delivery_id))
-                records = await pipe.execute()
-        return [
-            _readable(delivery_id, fields)
-            for delivery_id, fields in zip(delivery_ids, records, strict=True)
-        ]
+        return await read_records(
+            self._redis,
+            self._keys.delivery,
+            Delivery.from_fields,
+            delivery_ids,
+            id_field="delivery_id",
+        )
 
     async def attempts(self, delivery_id: str) -> list[Attempt]:
         """Give the attempts of a delivery, oldest first."""
@@ -194,14 +192,3 @@ class DeliveryStore:
             released=int(released),
             next_due_unix_ms=int(float(next_due)) if next_due else None,
         )
-
-
-def _readable(delivery_id: str, fields: Mapping[str, str]) -> Delivery | None:
-    """Parse a record; one that nobody can read is as good as none, and must not stop the others."""
-    if not fields:
-        return None
-    try:
-        return Delivery.from_fields(delivery_id, fields)
-    except MalformedMessage as exc:
-        log.error("record.unreadable", extra={"delivery_id": delivery_id, "reason": str(exc)})
-        return None

@@ -12,7 +12,8 @@ from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
 from pipeline.deliveries.endpoints import Endpoint
 from pipeline.deliveries.store import DeliveryStore
 from pipeline.errors import Unavailable
-from pipeline.events.event import Event, EventStore, EventType
+from pipeline.events.event import Event, EventType
+from pipeline.events.store import EventStore
 from pipeline.ids import new_id
 from pipeline.jobs.job import Subscriber
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from pipeline.documents import compact_json
 from pipeline.errors import IllegalTransition, MalformedMessage
 from pipeline.models.tensors import TensorFacts
 
@@ -184,7 +185,7 @@ class Job:
             "pinned": "1" if self.pinned else "",
             "priority": self.priority,
             "reference": self.reference,
-            "metadata": json.dumps(self.metadata, separators=(",", ":"), ensure_ascii=False),
+            "metadata": compact_json(self.metadata),
             "picture": json.dumps(
                 [
                     self.picture.format,

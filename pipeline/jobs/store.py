@@ -7,7 +7,7 @@ This is the only door through which a job's state changes. Deliveries' own steps
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 
 from pipeline.connection import load_script, redis_errors
 from pipeline.deliveries.delivery import Delivery
-from pipeline.errors import MalformedMessage
 from pipeline.ids import event_id_of
 from pipeline.jobs.acceptance import Acceptance, Admission
 from pipeline.jobs.job import Job, JobState, check_transition
@@ -32,6 +31,7 @@ from pipeline.protocol import (
     JobInferred,
     Keyspace,
 )
+from pipeline.reading import read_records, readable
 from pipeline.script_arguments import ScriptKeys, flat, to_json
 from pipeline.streams import Entry
 
@@ -122,7 +122,7 @@ class JobStore:
         with redis_errors():
             records = await self._start_jobs(keys=names, args=args)
         return [
-            _readable(message.job_id, _pairs(record))
+            readable(Job.from_fields, message.job_id, _pairs(record), id_field="job_id")
             for (_, message), record in zip(claims, records, strict=True)
         ]
 
@@ -152,16 +152,13 @@ class JobStore:
         """Give the record, or None when there is no such job."""
         with redis_errors():
             fields = cast(dict[str, str], await self._redis.hgetall(self._keys.job(job_id)))
-        return _readable(job_id, fields)
+        return readable(Job.from_fields, job_id, fields, id_field="job_id")
 
     async def get_many(self, job_ids: Sequence[str]) -> list[Job | None]:
         """Give the records in one round trip."""
-        with redis_errors():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for job_id in job_ids:
-                    pipe.hgetall(self._keys.job(job_id))
-                records = await pipe.execute()
-        return [_readable(job_id, fields) for job_id, fields in zip(job_ids, records, strict=True)]
+        return await read_records(
+            self._redis, self._keys.job, Job.from_fields, job_ids, id_field="job_id"
+        )
 
     async def absent(self, job_ids: Sequence[str]) -> set[str]:
         """Give those of *job_ids* that have no record at all.
@@ -293,17 +290,6 @@ class JobStore:
                 document["message"] = flat(due.to_fields())
             documents.append(document)
         return documents
-
-
-def _readable(job_id: str, fields: Mapping[str, str]) -> Job | None:
-    """Parse a record; one that nobody can read is as good as none, and must not stop the others."""
-    if not fields:
-        return None
-    try:
-        return Job.from_fields(job_id, fields)
-    except MalformedMessage as exc:
-        log.error("record.unreadable", extra={"job_id": job_id, "reason": str(exc)})
-        return None
 
 
 def _pairs(items: Sequence[str]) -> dict[str, str]:

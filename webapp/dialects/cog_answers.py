@@ -10,10 +10,8 @@ from starlette.responses import Response
 
 from pipeline.deliveries.cog import OWNER, version_id
 from pipeline.models.entry import ModelEntry
-from webapp.presentation import to_json
+from webapp.json_answer import json_answer, json_text_answer
 from webapp.problems import Problem
-
-_JSON = "application/json"
 
 #: What the query of a prediction may name.
 PREDICTION_FIELDS = ("model", "version")
@@ -52,11 +50,8 @@ def cog_refusal(problem: Problem) -> Response:
     problem = renamed(problem)
     field = problem.facts.get("field")
     if problem.status not in (400, 422) or not field:
-        return Response(
-            problem.to_json_bytes(),
-            status_code=problem.status,
-            headers=dict(problem.headers),
-            media_type=_JSON,
+        return json_text_answer(
+            problem.to_json_bytes(), status=problem.status, headers=dict(problem.headers)
         )
     fault: dict[str, Any] = {
         "loc": ["body", *field.split(".")],
@@ -65,12 +60,7 @@ def cog_refusal(problem: Problem) -> Response:
     }
     if allowed := problem.facts.get("allowed"):
         fault["ctx"] = {"allowed": list(allowed)}
-    return Response(
-        to_json({"detail": [fault]}),
-        status_code=422,
-        headers=dict(problem.headers),
-        media_type=_JSON,
-    )
+    return json_answer({"detail": [fault]}, status=422, headers=dict(problem.headers))
 
 
 def health_document(reasons: Sequence[str], *, is_starting: bool, version: str) -> dict[str, Any]:

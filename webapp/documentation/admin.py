@@ -7,15 +7,14 @@ from typing import Any
 from webapp import admin_documents as documents
 from webapp.admin_fields import KeyRotation, NewKey, TenantFields
 from webapp.documentation.shapes import (
-    WITH_KEY,
     answer,
     header,
+    json_body,
     parameter,
     problem,
     problems,
-    ref,
+    route,
 )
-from webapp.uploads import JSON_TYPE
 
 _KEY_ID = parameter("key_id", "path", "The key's id.", type="string", pattern="^[0-9a-f]{8}$")
 _TENANT = parameter("tenant", "path", "The tenant's name.")
@@ -23,22 +22,8 @@ _NO_KEY = {404: problem(404, "There is no key of this id.")}
 _WITH_BODY = (400, 401, 408, 413, 415, 429, 503)
 
 
-def _body(fields: type[Any], *, required: bool = True) -> dict[str, Any]:
-    return {"required": required, "content": {JSON_TYPE: {"schema": ref(fields)}}}
-
-
-def _route(
-    operation_id: str, summary: str, responses: dict[Any, Any], **extra: Any
-) -> dict[str, Any]:
-    return {
-        **WITH_KEY,
-        "tags": ["administration"],
-        "operation_id": operation_id,
-        "summary": summary,
-        "description": "Needs the scope `admin`.",
-        "responses": responses,
-        "openapi_extra": extra,
-    }
+def _route(*of: Any, **extra: Any) -> dict[str, Any]:
+    return route("administration", *of, **extra) | {"description": "Needs the scope `admin`."}
 
 
 _MADE = answer("The key with its token, this once.", documents.NewKeyDocument)
@@ -50,7 +35,7 @@ CREATE_KEY = _route(
         201: _MADE | {"headers": {"Location": header("The key's path.", "string")}},
         **problems(*_WITH_BODY),
     },
-    requestBody=_body(NewKey),
+    requestBody=json_body(NewKey),
 ) | {"status_code": 201}
 
 LIST_KEYS = _route(
@@ -71,7 +56,7 @@ ROTATE_KEY = _route(
     "Give a key a new secret",
     {200: _MADE, **problems(*_WITH_BODY), **_NO_KEY},
     parameters=[_KEY_ID],
-    requestBody=_body(KeyRotation, required=False),
+    requestBody=json_body(KeyRotation, required=False),
 )
 
 REVOKE_KEY = _route(
@@ -99,7 +84,7 @@ SET_TENANT = _route(
     "Set what a tenant may",
     {200: answer("The tenant.", documents.TenantDocument), **problems(*_WITH_BODY)},
     parameters=[_TENANT],
-    requestBody=_body(TenantFields),
+    requestBody=json_body(TenantFields),
 )
 
 READ_AUDIT = _route(

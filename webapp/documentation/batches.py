@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from webapp import batch_schemas as schemas
-from webapp.batch_request import ARCHIVE_TYPES, EVERY_FRAMES, EVERY_S, JSON_TYPE, URLS_FIELD
+from webapp.batch_request import ARCHIVE_TYPES, EVERY_FRAMES, EVERY_S, URLS_FIELD
 from webapp.documentation.shapes import (
     REF_TEMPLATE,
     WITH_KEY,
@@ -16,6 +16,7 @@ from webapp.documentation.shapes import (
     problems,
 )
 from webapp.submission import JobFields
+from webapp.uploads import JSON_TYPE
 
 _FIELDS = JobFields.model_json_schema(ref_template=REF_TEMPLATE)["properties"]
 _IN_QUERY = ("model", "version", "priority", "deadline_s", "deadline", "preview", "reference")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from pipeline.deliveries.delivery import DeliveryState
 from webapp import delivery_documents as documents
 from webapp.again_fields import Recovery, Replay
-from webapp.delivery_listing import PAGE_DEFAULT, PAGE_MAX
 from webapp.documentation.shapes import (
-    WITH_KEY,
     answer,
     header,
+    json_body,
     parameter,
     problem,
     problems,
-    ref,
+    route,
 )
-from webapp.uploads import JSON_TYPE
+from webapp.paging import PAGE_DEFAULT, PAGE_MAX
 
 _ID_FORM = "[0-9a-z]{26}$"
 _DELIVERY_ID = parameter(
@@ -32,17 +32,7 @@ _OPERATION_ID = parameter(
 _MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 
 
-def _route(
-    operation_id: str, summary: str, responses: dict[Any, Any], **extra: Any
-) -> dict[str, Any]:
-    return {
-        **WITH_KEY,
-        "tags": ["deliveries"],
-        "operation_id": operation_id,
-        "summary": summary,
-        "responses": responses,
-        "openapi_extra": extra,
-    }
+_route = partial(route, "deliveries")
 
 
 def _begun(operation_id: str, summary: str, description: str, fields: type[Any]) -> dict[str, Any]:
@@ -53,8 +43,9 @@ def _begun(operation_id: str, summary: str, description: str, fields: type[Any])
         404: problem(404, "There is no endpoint of this id."),
         409: problem(409, "The endpoint is disabled, or has an operation under way."),
     }
-    body = {"required": True, "content": {JSON_TYPE: {"schema": ref(fields)}}}
-    route = _route(operation_id, summary, responses, parameters=[_ENDPOINT_ID], requestBody=body)
+    route = _route(
+        operation_id, summary, responses, parameters=[_ENDPOINT_ID], requestBody=json_body(fields)
+    )
     return route | {"description": description, "status_code": 202}
 
 

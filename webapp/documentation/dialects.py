@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from webapp.dialects import schemas
-from webapp.documentation.shapes import WITH_KEY, answer, header, parameter, problem, problems, ref
+from webapp.documentation.shapes import (
+    answer,
+    header,
+    json_body,
+    parameter,
+    problem,
+    problems,
+    ref,
+    route,
+)
 from webapp.schemas import ProblemDocument
 from webapp.uploads import JSON_TYPE
 
@@ -21,10 +30,6 @@ _ALL = (400, 401, 404, 408, 409, 410, 413, 415, 422, 429, 431, 503)
 _LATE = problem(504, "There was no result within the time that a call may wait.")
 
 
-def _body(document: type[Any]) -> dict[str, Any]:
-    return {"required": True, "content": {JSON_TYPE: {"schema": ref(document)}}}
-
-
 def _route(  # noqa: PLR0913  # the parts of an operation, by name
     tag: str,
     operation_id: str,
@@ -37,16 +42,8 @@ def _route(  # noqa: PLR0913  # the parts of an operation, by name
 ) -> dict[str, Any]:
     extra: dict[str, Any] = {"parameters": list(parameters)} if parameters else {}
     if body is not None:
-        extra["requestBody"] = _body(body)
-    return {
-        **WITH_KEY,
-        "tags": [tag],
-        "operation_id": operation_id,
-        "summary": summary,
-        "status_code": status,
-        "responses": dict(responses),
-        "openapi_extra": extra,
-    }
+        extra["requestBody"] = json_body(body)
+    return route(tag, operation_id, summary, responses, **extra) | {"status_code": status}
 
 
 def _cog_problems(*statuses: int) -> dict[int | str, Any]:

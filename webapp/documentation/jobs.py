@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.jobs.job import JobState
 from webapp import schemas
 from webapp.documentation.shapes import WITH_KEY, answer, parameter, problem, problems
-from webapp.listing import PAGE_DEFAULT, PAGE_MAX
+from webapp.paging import PAGE_DEFAULT, PAGE_MAX
 from webapp.uploads import JSON_TYPE
 
 JOB_ID = parameter("job_id", "path", "The job's id.", type="string", pattern="^job_[0-9a-z]{26}$")

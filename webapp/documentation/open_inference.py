@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.models.commands import CommandKind
 from webapp.documentation.jobs import JOB_ID
-from webapp.documentation.shapes import WITH_KEY, parameter, problems
+from webapp.documentation.shapes import WITH_KEY, parameter, problems, route
 from webapp.uploads import JSON_TYPE
 
 _TAG = "open inference protocol"
@@ -49,17 +49,8 @@ def _errors(*statuses: int) -> dict[int | str, Any]:
     return {status: _json(_REASONS[status], _ERROR) for status in sorted(wanted)}
 
 
-def _route(
-    operation: str, summary: str, responses: dict[int | str, Any], **more: Any
-) -> dict[str, Any]:
-    return {
-        **WITH_KEY,
-        "tags": [_TAG],
-        "operation_id": operation,
-        "summary": summary,
-        "responses": responses,
-        **more,
-    }
+def _route(*of: Any, **more: Any) -> dict[str, Any]:
+    return route(_TAG, *of) | more
 
 
 def _open(operation: str, summary: str, responses: dict[int | str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Depends
@@ -67,6 +68,25 @@ _CODES = {
 def ref(document: type[Any]) -> dict[str, str]:
     """Point to the schema of *document*, which `DOCUMENTS` must list."""
     return {"$ref": REF_TEMPLATE.format(model=document.__name__)}
+
+
+def route(
+    tag: str, operation_id: str, summary: str, responses: Mapping[Any, Any], **extra: Any
+) -> dict[str, Any]:
+    """Document a route that asks for a key; *extra* are further members of its operation."""
+    return {
+        **WITH_KEY,
+        "tags": [tag],
+        "operation_id": operation_id,
+        "summary": summary,
+        "responses": dict(responses),
+        "openapi_extra": extra,
+    }
+
+
+def json_body(fields: type[Any], *, required: bool = True) -> dict[str, Any]:
+    """Give a body that is *fields* as JSON."""
+    return {"required": required, "content": {JSON_TYPE: {"schema": ref(fields)}}}
 
 
 def answer(description: str, *documents: type[Any]) -> dict[str, Any]:

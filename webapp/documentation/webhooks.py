@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from webapp import endpoint_documents as documents
 from webapp.documentation.shapes import (
-    WITH_KEY,
     answer,
     header,
+    json_body,
     parameter,
     problem,
     problems,
-    ref,
+    route,
 )
 from webapp.endpoint_fields import EndpointChanges, NewEndpoint, SecretRotation
-from webapp.uploads import JSON_TYPE
 
 _ID = parameter(
     "endpoint_id", "path", "The endpoint's id.", type="string", pattern="^ep_[0-9a-z]{26}$"
@@ -24,23 +23,7 @@ _UNKNOWN = {404: problem(404, "There is no endpoint of this id.")}
 _REFUSED = {422: problem(422, "The egress policy forbids the URL.")}
 
 
-def _body(fields: type[Any], *, required: bool = True) -> dict[str, Any]:
-    return {"required": required, "content": {JSON_TYPE: {"schema": ref(fields)}}}
-
-
-def _route(
-    operation_id: str, summary: str, responses: dict[Any, Any], **extra: Any
-) -> dict[str, Any]:
-    return {
-        **WITH_KEY,
-        "tags": ["webhooks"],
-        "operation_id": operation_id,
-        "summary": summary,
-        "responses": responses,
-        "openapi_extra": extra,
-    }
-
-
+_route = partial(route, "webhooks")
 _ADDED = answer("The endpoint with its secret.", documents.NewEndpointDocument)
 
 ADD_WEBHOOK = _route(
@@ -52,7 +35,7 @@ ADD_WEBHOOK = _route(
         409: problem(409, "The tenant has as many endpoints as it may have."),
         **_REFUSED,
     },
-    requestBody=_body(NewEndpoint),
+    requestBody=json_body(NewEndpoint),
 ) | {"status_code": 201}
 
 LIST_WEBHOOKS = _route(
@@ -78,7 +61,7 @@ CHANGE_WEBHOOK = _route(
         **_REFUSED,
     },
     parameters=[_ID],
-    requestBody=_body(EndpointChanges),
+    requestBody=json_body(EndpointChanges),
 )
 
 REMOVE_WEBHOOK = _route(
@@ -97,7 +80,7 @@ ROTATE_SECRET = _route(
         **_UNKNOWN,
     },
     parameters=[_ID],
-    requestBody=_body(SecretRotation, required=False),
+    requestBody=json_body(SecretRotation, required=False),
 )
 
 TEST_WEBHOOK = _route(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.documents import compact_json
 from pipeline.errors import ContractBroken
 from pipeline.models.tensors import TensorFacts
 from webapp.open_inference.request import BYTES, RequestedOutput
@@ -138,4 +139,4 @@ def _description(name: str, datatype: str, shape: Sequence[int]) -> dict[str, An
 
 
 def _json(document: Any) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact_json(document).encode()

@@ -14,12 +14,12 @@ from webapp import documentation as docs
 from webapp.access import Caller
 from webapp.admin_documents import audit_document, key_document, tenant_document
 from webapp.admin_fields import KeyRotation, NewKey, TenantFields, check_tenant_name, parse_fields
+from webapp.json_answer import json_answer
 from webapp.json_body import read_json_object
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.queries import Query
+from webapp.routes.calling import caller_of
 
-_JSON = "application/json"
 _LINES = (1, 100, 1000)
 
 
@@ -57,7 +57,7 @@ class AdminRoutes:
         await parts.keys.add(record)
         await parts.audit.note(caller, "key.created", record.key_id)
         document = key_document(record, last_used_unix_ms=0, now_unix_ms=now_unix_ms)
-        return _json(
+        return json_answer(
             document | {"token": token},
             status=201,
             headers={"Location": f"/v1/keys/{record.key_id}", "Cache-Control": "no-store"},
@@ -69,7 +69,7 @@ class AdminRoutes:
         records = await self._parts.keys.all()
         used = await self._parts.keys.last_used()
         now_unix_ms = self._parts.clock.unix_ms()
-        return _json(
+        return json_answer(
             {
                 "keys": [
                     key_document(
@@ -85,7 +85,7 @@ class AdminRoutes:
     async def read_key(self, request: Request) -> Response:
         """Give one key."""
         await self._caller(request)
-        return _json(await self._document(await self._key(request)))
+        return json_answer(await self._document(await self._key(request)))
 
     async def rotate_key(self, request: Request) -> Response:
         """Give a key a new secret; the one before counts for a while."""
@@ -102,7 +102,7 @@ class AdminRoutes:
         parts.access.forget(record.key_id)
         await parts.audit.note(caller, "key.rotated", record.key_id)
         document = await self._document(record)
-        return _json(document | {"token": token}, headers={"Cache-Control": "no-store"})
+        return json_answer(document | {"token": token}, headers={"Cache-Control": "no-store"})
 
     async def revoke_key(self, request: Request) -> Response:
         """Revoke a key, here at once, in other processes within seconds."""
@@ -119,14 +119,14 @@ class AdminRoutes:
         known = {each.tenant: each for each in await self._parts.tenants.all()}
         names = known.keys() | {key.tenant for key in await self._parts.keys.all()}
         found = [known.get(name) or Tenant(tenant=name) for name in sorted(names)]
-        return _json({"tenants": [tenant_document(each) for each in found]})
+        return json_answer({"tenants": [tenant_document(each) for each in found]})
 
     async def read_tenant(self, request: Request) -> Response:
         """Give what is set for a tenant; the defaults where nothing is."""
         await self._caller(request)
         name = check_tenant_name(request.path_params["tenant"])
         found = await self._parts.tenants.get(name) or Tenant(tenant=name)
-        return _json(tenant_document(found))
+        return json_answer(tenant_document(found))
 
     async def set_tenant(self, request: Request) -> Response:
         """Set a tenant's settings; what is not named gets its default."""
@@ -136,7 +136,7 @@ class AdminRoutes:
         tenant = replace(Tenant(tenant=name), **fields.model_dump())
         await parts.tenants.add(tenant)
         await parts.audit.note(caller, "tenant.set", name)
-        return _json(tenant_document(tenant))
+        return json_answer(tenant_document(tenant))
 
     async def read_audit(self, request: Request) -> Response:
         """Give the newest audit lines."""
@@ -145,11 +145,10 @@ class AdminRoutes:
         query = Query.parse(request.scope["query_string"], known=("limit",))
         count = query.number("limit", default=usual, low=low, high=high)
         lines = await self._parts.audit.newest(count)
-        return _json({"lines": [audit_document(line) for line in lines]})
+        return json_answer({"lines": [audit_document(line) for line in lines]})
 
     async def _caller(self, request: Request) -> Caller:
-        authorization = request.headers.get("authorization", "")
-        return await self._parts.access.caller(authorization, Scope.ADMIN)
+        return await caller_of(self._parts, request, Scope.ADMIN)
 
     async def _key(self, request: Request) -> ApiKey:
         record = await self._parts.keys.get(request.path_params["key_id"])
@@ -164,9 +163,3 @@ class AdminRoutes:
             last_used_unix_ms=used.get(record.key_id, 0),
             now_unix_ms=self._parts.clock.unix_ms(),
         )
-
-
-def _json(
-    document: object, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    return Response(to_json(document), status_code=status, headers=headers, media_type=_JSON)

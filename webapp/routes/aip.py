@@ -11,11 +11,13 @@ from pipeline.access.keys import Scope
 from webapp import documentation as docs
 from webapp.dialects.desk import Desk, result_of
 from webapp.dialects.inputs import decoded, default_model, parse_model_ref
+from webapp.json_answer import json_text_answer
 from webapp.limits import rate_limit_fields
 from webapp.parts import Parts
 from webapp.presentation import job_path
 from webapp.queries import Query
 from webapp.refusals import InvalidField
+from webapp.routes.calling import caller_of
 
 _MEMBER = "image"
 
@@ -37,7 +39,7 @@ class AipRoute:
         What is not done within the time that a call may wait expires: nobody would ask for it.
         """
         parts, desk = self._parts, self._desk
-        caller = await parts.access.caller(request.headers.get("authorization", ""), Scope.SUBMIT)
+        caller = await caller_of(parts, request, Scope.SUBMIT)
         query = Query.parse(request.scope["query_string"], known=("model", "version"))
         named = query.text("model")
         model = (
@@ -61,4 +63,4 @@ class AipRoute:
             taken = await desk.submitting.carry_out(order, holding, request.receive)
         job = result_of(taken)
         headers = {"Location": job_path(job.job_id)} | dict(rate_limit_fields(taken.levels))
-        return Response(job.result, headers=headers, media_type="application/json")
+        return json_text_answer(job.result, headers=headers)

@@ -26,15 +26,14 @@ from pipeline.errors import NotFound
 from pipeline.ids import is_id
 from webapp import documentation as docs
 from webapp.head import read_head
+from webapp.json_answer import json_answer
 from webapp.limits import rate_limit_fields
+from webapp.paging import PAGE_DEFAULT, PAGE_MAX
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.queries import Query
 from webapp.refusals import InvalidField
-from webapp.routes.own_job import caller_of
+from webapp.routes.calling import caller_of_repeatable
 
-_JSON = "application/json"
-_PAGE_DEFAULT, _PAGE_MAX = 50, 200
 _ITEM_PAGE_DEFAULT, _ITEM_PAGE_MAX = 100, 1000
 
 #: So many item errors stand in a batch's own document; all of them are among its items.
@@ -76,16 +75,11 @@ class BatchRoutes:
         headers = {"Location": batch_path(taken.batch.batch_id)} | rate_limit_fields(taken.levels)
         if taken.is_replayed:
             headers["Idempotency-Replayed"] = "true"
-        return Response(
-            to_json(batch_document(taken.batch)),
-            status_code=202,
-            headers=headers,
-            media_type=_JSON,
-        )
+        return json_answer(batch_document(taken.batch), status=202, headers=headers)
 
     async def list_batches(self, request: Request) -> Response:
         """Give one page of the caller's batches, newest first."""
-        caller = await caller_of(self._parts, request, Scope.READ_OWN)
+        caller = await caller_of_repeatable(self._parts, request, Scope.READ_OWN)
         query = Query.parse(request.scope["query_string"], known=("limit", "cursor"))
         cursor = query.text("cursor")
         if cursor and not is_id(f"batch_{cursor}", "batch"):
@@ -93,16 +87,16 @@ class BatchRoutes:
         page = await self._parts.batches.page(
             caller.tenant,
             before_id=f"batch_{cursor}" if cursor else "",
-            limit=query.number("limit", default=_PAGE_DEFAULT, low=1, high=_PAGE_MAX),
+            limit=query.number("limit", default=PAGE_DEFAULT, low=1, high=PAGE_MAX),
         )
         batches = [batch_document(each) for each in page.batches if caller.sees(each.template)]
         next_cursor = page.last_id.removeprefix("batch_") or None
-        return _json({"batches": batches, "next": next_cursor})
+        return json_answer({"batches": batches, "next": next_cursor})
 
     async def read(self, request: Request) -> Response:
         """Give a batch, with its first item errors."""
         batch = await self._own(request)
-        return _json(batch_document(batch) | {"errors": await self._errors(batch)})
+        return json_answer(batch_document(batch) | {"errors": await self._errors(batch)})
 
     async def items(self, request: Request) -> Response:
         """Give a page of a batch's items, in their order."""
@@ -113,7 +107,7 @@ class BatchRoutes:
         documents = await self._item_documents(batch, first, limit)
         after = first + len(documents)
         has_more = after < batch.counts.items and bool(documents)
-        return _json({"items": documents, "next": after if has_more else None})
+        return json_answer({"items": documents, "next": after if has_more else None})
 
     async def results(self, request: Request) -> Response:
         """Give the results so far, one line per item."""
@@ -139,11 +133,11 @@ class BatchRoutes:
     async def withdraw(self, request: Request) -> Response:
         """Withdraw a batch; raises BatchEnded."""
         batch = await self._parts.batching.withdraw(await self._own(request, Scope.SUBMIT))
-        return Response(to_json(batch_document(batch)), status_code=202, media_type=_JSON)
+        return json_answer(batch_document(batch), status=202)
 
     async def _own(self, request: Request, scope: Scope = Scope.READ_OWN) -> Batch:
         """Give the batch that the path names; raises NotFound unless the caller sees it."""
-        caller = await caller_of(self._parts, request, scope)
+        caller = await caller_of_repeatable(self._parts, request, scope)
         batch_id: str = request.path_params["batch_id"]
         batch = await self._parts.batches.get(batch_id) if is_id(batch_id, "batch") else None
         if batch is None or not (
@@ -203,7 +197,3 @@ async def _as_csv(pages: AsyncIterator[str]) -> AsyncIterator[str]:
     yield csv_text([CSV_COLUMNS])
     async for page in pages:
         yield csv_text([csv_row(json.loads(line)) for line in page.split("\n") if line])
-
-
-def _json(document: Any) -> Response:
-    return Response(to_json(document), media_type=_JSON)

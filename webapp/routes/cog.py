@@ -25,16 +25,17 @@ from webapp.dialects.cog import (
 from webapp.dialects.cog_answers import PREDICTION_FIELDS, cog_refusal, renamed
 from webapp.dialects.desk import Desk, base_url_of, refusing
 from webapp.dialects.inputs import ModelRef, default_model, parse_model_ref
+from webapp.json_answer import json_answer
 from webapp.limits import rate_limit_fields
 from webapp.listing import Wanted, read_page
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.queries import Query
 from webapp.refusals import JobEnded, NotStreamed
+from webapp.routes.calling import caller_of
 from webapp.routes.own_job import visible_job
 from webapp.submitting import Order, Taken
+from webapp.uploads import JSON_TYPE
 
-_JSON = "application/json"
 _PAGE = 100
 
 
@@ -67,7 +68,7 @@ class PredictionRoutes:
     async def predict(self, request: Request) -> Response:
         """Make a prediction and wait for it, unless the caller would rather not; Cog's way."""
         accept = request.headers.get("accept", "")
-        if "text/event-stream" in accept and "*/*" not in accept and _JSON not in accept:
+        if "text/event-stream" in accept and "*/*" not in accept and JSON_TYPE not in accept:
             raise NotStreamed
         taken = await self._take(request, default_wait_s=self._parts.settings.wait_max_s)
         (job,) = taken.jobs
@@ -79,7 +80,7 @@ class PredictionRoutes:
 
     async def read(self, request: Request) -> Response:
         """Give a prediction."""
-        return self._json(request, await self._job(request, Scope.READ_OWN))
+        return self._prediction(request, await self._job(request, Scope.READ_OWN))
 
     async def cancel(self, request: Request) -> Response:
         """End a prediction as canceled; one that has ended stays as it is."""
@@ -88,13 +89,12 @@ class PredictionRoutes:
             job = await self._parts.jobs.withdrawing.cancel(job)
         except JobEnded:
             job = await self._parts.store.get(job.job_id) or job
-        return self._json(request, job)
+        return self._prediction(request, job)
 
     async def list(self, request: Request) -> Response:
         """Give one page of predictions, newest first: all jobs, however they were made."""
         parts = self._parts
-        authorization = request.headers.get("authorization", "")
-        caller = await parts.access.caller(authorization, Scope.READ_OWN)
+        caller = await caller_of(parts, request, Scope.READ_OWN)
         query = request.scope["query_string"]
         Query.parse(query, known=("cursor",))
         wanted = replace(Wanted.parse(query), limit=_PAGE)
@@ -103,13 +103,11 @@ class PredictionRoutes:
         base_url = base_url_of(request, parts)
         following = f"{base_url}/v1/predictions?cursor={page.cursor}" if page.cursor else None
         results = [prediction_document(job, base_url=base_url) for job in jobs if job is not None]
-        return Response(
-            to_json({"previous": None, "next": following, "results": results}), media_type=_JSON
-        )
+        return json_answer({"previous": None, "next": following, "results": results})
 
     async def _take(self, request: Request, *, default_wait_s: int) -> Taken:
         parts, desk = self._parts, self._desk
-        caller = await parts.access.caller(request.headers.get("authorization", ""), Scope.SUBMIT)
+        caller = await caller_of(parts, request, Scope.SUBMIT)
         desk.submitting.check_open()
         with parts.budget.hold() as holding:
             asked = parse_asked(
@@ -153,7 +151,7 @@ class PredictionRoutes:
     async def _job(self, request: Request, scope: Scope) -> Job:
         """Give the job behind an id, ours or the caller's own; raises NotFound."""
         parts = self._parts
-        caller = await parts.access.caller(request.headers.get("authorization", ""), scope)
+        caller = await caller_of(parts, request, scope)
         wanted: str = request.path_params["prediction_id"]
         if not is_id(wanted, "job"):
             name = Once.of(promise_key(wanted), fingerprint="", keep_ms=0).key_sha256
@@ -164,7 +162,7 @@ class PredictionRoutes:
         return await visible_job(parts, caller, wanted, scope)
 
     def _answer(self, request: Request, taken: Taken, *, status: int) -> Response:
-        answer = self._json(request, taken.jobs[0], status=status)
+        answer = self._prediction(request, taken.jobs[0], status=status)
         answer.headers.update(rate_limit_fields(taken.levels))
         if taken.is_replayed:
             answer.headers["Idempotency-Replayed"] = "true"
@@ -172,9 +170,9 @@ class PredictionRoutes:
             answer.headers["Preference-Applied"] = f"wait={taken.wait_s}"
         return answer
 
-    def _json(self, request: Request, job: Job, *, status: int = 200) -> Response:
+    def _prediction(self, request: Request, job: Job, *, status: int = 200) -> Response:
         document = prediction_document(job, base_url=base_url_of(request, self._parts))
-        return Response(to_json(document), status_code=status, media_type=_JSON)
+        return json_answer(document, status=status)
 
 
 def _named(request: Request) -> ModelRef | None:

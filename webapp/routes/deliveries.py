@@ -15,8 +15,8 @@ from webapp import documentation as docs
 from webapp.access import Caller
 from webapp.delivery_documents import listed_delivery, read_delivery
 from webapp.delivery_listing import DeliveryPage, WantedDeliveries, read_deliveries
+from webapp.json_answer import json_answer
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.refusals import DeliveryOnItsWay, EndpointDisabled, NothingToSend
 from webapp.routes.own_endpoint import webhooks_caller
 
@@ -39,12 +39,12 @@ class DeliveryRoutes:
         wanted = WantedDeliveries.parse(request.scope["query_string"])
         page = await self._page(caller, wanted)
         documents = [listed_delivery(each) for each in page.deliveries]
-        return _json({"deliveries": documents, "next": page.cursor or None})
+        return json_answer({"deliveries": documents, "next": page.cursor or None})
 
     async def read(self, request: Request) -> Response:
         """Give a delivery with its attempts."""
         delivery = await self._own(await webhooks_caller(self._parts, request), request)
-        return _json(await self._document(delivery))
+        return json_answer(await self._document(delivery))
 
     async def resend(self, request: Request) -> Response:
         """Send an ended delivery again, under its own id, with a schedule that begins anew."""
@@ -59,7 +59,7 @@ class DeliveryRoutes:
             raise NothingToSend("What it tells of is no longer kept.")
         await parts.audit.note(caller, "delivery.resent", delivery.delivery_id)
         document = await self._document(await self._own(caller, request))
-        return Response(to_json(document), status_code=202, media_type="application/json")
+        return json_answer(document, status=202)
 
     async def _page(self, caller: Caller, wanted: WantedDeliveries) -> DeliveryPage:
         if wanted.job_id:
@@ -91,7 +91,3 @@ class DeliveryRoutes:
 
     async def _document(self, delivery: Delivery) -> dict[str, Any]:
         return read_delivery(delivery, await self._parts.deliveries.attempts(delivery.delivery_id))
-
-
-def _json(document: Any) -> Response:
-    return Response(to_json(document), media_type="application/json")

@@ -8,8 +8,10 @@ from starlette.responses import Response
 from pipeline.access.keys import Scope
 from pipeline.models.devices import device_document
 from webapp import documentation as docs
+from webapp.json_answer import json_answer
 from webapp.parts import Parts
-from webapp.presentation import moment, to_json
+from webapp.presentation import moment
+from webapp.routes.calling import caller_of
 
 
 class DeviceRoutes:
@@ -25,7 +27,7 @@ class DeviceRoutes:
     async def list(self, request: Request) -> Response:
         """List the devices of every dispatcher."""
         parts = self._parts
-        await parts.access.caller(request.headers.get("authorization", ""), Scope.READ_OWN)
+        await caller_of(parts, request, Scope.READ_OWN)
         now_unix_ms = parts.clock.unix_ms()
         records = await parts.devices.all(now_unix_ms)
         documents = [
@@ -33,4 +35,4 @@ class DeviceRoutes:
             | {"seen_at": moment(record.seen_unix_ms), "started_at": moment(record.started_unix_ms)}
             for record in records
         ]
-        return Response(to_json({"devices": documents}), media_type="application/json")
+        return json_answer({"devices": documents})

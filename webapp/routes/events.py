@@ -9,17 +9,19 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
-from starlette.types import Receive
 
 from pipeline.access.keys import Scope
 from pipeline.jobs.job import Job
 from webapp import documentation as docs
+from webapp.body import disconnected
 from webapp.event_stream import MEDIA_TYPE, Blocks, EventStream, StreamTimes, event_block
 from webapp.following import FeedQuery, Follower, place_for
 from webapp.job_states import states_of
+from webapp.json_answer import json_answer
 from webapp.parts import Parts
-from webapp.presentation import job_event_document, to_json
-from webapp.routes.own_job import caller_of, own_job
+from webapp.presentation import job_event_document
+from webapp.routes.calling import caller_of_repeatable
+from webapp.routes.own_job import own_job
 from webapp.subscribers import read_ack
 
 
@@ -51,7 +53,7 @@ class EventRoutes:
     async def read(self, request: Request) -> Response:
         """Give events: a stream for whoever accepts one, else those that there are."""
         parts = self._parts
-        caller = await caller_of(parts, request, Scope.READ_OWN)
+        caller = await caller_of_repeatable(parts, request, Scope.READ_OWN)
         query = FeedQuery.parse(
             request.scope["query_string"],
             last_event_id=request.headers.get("last-event-id", ""),
@@ -67,23 +69,23 @@ class EventRoutes:
             documents = await follower.read(query.limit)
             if not documents and query.wait_s:
                 documents = await self._wait(request, follower, caller.tenant, query)
-        return _json({"events": documents, "next": follower.cursor})
+        return json_answer({"events": documents, "next": follower.cursor})
 
     async def ack(self, request: Request) -> Response:
         """Note how far a named subscriber has come; it never goes back."""
         parts = self._parts
-        caller = await caller_of(parts, request, Scope.READ_OWN)
+        caller = await caller_of_repeatable(parts, request, Scope.READ_OWN)
         name, cursor = await read_ack(request.receive, parts.budget)
-        return _json(await parts.jobs.subscribers.acknowledge(caller.tenant, name, cursor))
+        return json_answer(await parts.jobs.subscribers.acknowledge(caller.tenant, name, cursor))
 
     async def subscribers(self, request: Request) -> Response:
         """List the named subscribers of the caller's tenant."""
-        caller = await caller_of(self._parts, request, Scope.READ_OWN)
-        return _json({"subscribers": await self._parts.jobs.subscribers.all(caller.tenant)})
+        caller = await caller_of_repeatable(self._parts, request, Scope.READ_OWN)
+        return json_answer({"subscribers": await self._parts.jobs.subscribers.all(caller.tenant)})
 
     async def forget(self, request: Request) -> Response:
         """Forget a named subscriber; raises NotFound."""
-        caller = await caller_of(self._parts, request, Scope.READ_OWN)
+        caller = await caller_of_repeatable(self._parts, request, Scope.READ_OWN)
         await self._parts.jobs.subscribers.forget(caller.tenant, request.path_params["name"])
         return Response(status_code=204)
 
@@ -110,7 +112,7 @@ class EventRoutes:
     ) -> list[dict[str, Any]]:
         """Wait for the next events, but not longer than the caller or the service does."""
         waiting = asyncio.ensure_future(self._next(follower, tenant, query))
-        gone = asyncio.ensure_future(_disconnected(request.receive))
+        gone = asyncio.ensure_future(disconnected(request.receive))
         stopping = asyncio.ensure_future(self._parts.stopping.wait())
         awaited: set[asyncio.Future[Any]] = {waiting, gone, stopping}
         try:
@@ -133,12 +135,3 @@ class EventRoutes:
                     return documents
                 if follower.is_at_end:
                     await listener.wait(left_s)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(to_json(document), media_type="application/json")

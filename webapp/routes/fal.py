@@ -28,16 +28,15 @@ from webapp.dialects.fal import (
 from webapp.dialects.inputs import ModelRef
 from webapp.event_stream import EventStream, StreamTimes
 from webapp.job_states import states_of
+from webapp.json_answer import json_answer, json_text_answer
 from webapp.limits import rate_limit_fields
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.problems import Problem
 from webapp.queries import Query
 from webapp.refusals import JobEnded, ResultLate
 from webapp.routes.own_job import visible_job
 from webapp.submitting import Taken
 
-_JSON = "application/json"
 _QUEUE, _RUN = "/fal", "/fal-run"
 
 
@@ -77,7 +76,7 @@ class FalRoutes:
             "queue_position": self._position(job),
             **urls(url),
         }
-        return _json(document, headers=rate_limit_fields(taken.levels))
+        return json_answer(document, headers=rate_limit_fields(taken.levels))
 
     async def run(self, request: Request) -> Response:
         """Have a request done and give its output, within the time that a call may wait."""
@@ -88,7 +87,7 @@ class FalRoutes:
             raise ResultLate(job.job_id, wait_s=taken.wait_s)
         if failure := failure_of(job):
             return _failed(failure, headers=headers)
-        return Response(job.result, headers=headers, media_type=_JSON)
+        return json_text_answer(job.result, headers=headers)
 
     async def status(self, request: Request) -> Response:
         """Say where a request stands: 202 until it has ended, 200 then."""
@@ -96,7 +95,7 @@ class FalRoutes:
         query = Query.parse(request.scope["query_string"], known=("logs",))
         logs = query.text("logs").lower() in ("1", "true")
         status = 200 if job.state.is_terminal else 202
-        return _json(self._status(request, job, logs=logs), status=status)
+        return json_answer(self._status(request, job, logs=logs), status=status)
 
     async def stream(self, request: Request) -> Response:
         """Tell each state of a request until it has ended."""
@@ -120,19 +119,19 @@ class FalRoutes:
             return _failed(failure)
         if failed := failure_of(job):
             return _failed(failed)
-        return Response(job.result, media_type=_JSON)
+        return json_text_answer(job.result)
 
     async def cancel(self, request: Request) -> Response:
         """End a request as canceled."""
         try:
             job = await self._job(request, Scope.SUBMIT)
         except NotFound:
-            return _json({"status": "NOT_FOUND"}, status=404)
+            return json_answer({"status": "NOT_FOUND"}, status=404)
         try:
             await self._parts.jobs.withdrawing.cancel(job)
         except JobEnded:
-            return _json({"status": "ALREADY_COMPLETED"}, status=400)
-        return _json({"status": "CANCELLATION_REQUESTED"}, status=202)
+            return json_answer({"status": "ALREADY_COMPLETED"}, status=400)
+        return json_answer({"status": "CANCELLATION_REQUESTED"}, status=202)
 
     async def _take(self, request: Request, *, wait_s: int) -> Taken:
         parts, desk = self._parts, self._desk
@@ -214,10 +213,4 @@ def _failed(failure: Failure, *, headers: dict[str, str] | None = None) -> Respo
     if failure.error_type == TIMED_OUT:
         # Without it the client of PyPI would repeat what has timed out.
         headers[TIMEOUT_TYPE_HEADER] = "user"
-    return _json(failure.to_document(), status=failure.status, headers=headers)
-
-
-def _json(
-    document: object, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    return Response(to_json(document), status_code=status, headers=headers, media_type=_JSON)
+    return json_answer(failure.to_document(), status=failure.status, headers=headers)

@@ -6,11 +6,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from webapp import documentation as docs
-from webapp.monitor import not_ready_reasons
+from webapp.json_answer import json_answer, json_text_answer
 from webapp.parts import Parts
-from webapp.presentation import to_json
-
-_STOPPING = "the service is stopping"
 
 
 class HealthRoutes:
@@ -29,21 +26,11 @@ class HealthRoutes:
 
     async def alive(self, _request: Request) -> Response:
         """Say that the process answers."""
-        return Response('{"status":"alive"}', media_type="application/json")
+        return json_text_answer('{"status":"alive"}')
 
     async def ready(self, _request: Request) -> Response:
         """Say whether the stack can do work, and if not, every reason."""
-        parts = self._parts
-        reasons = not_ready_reasons(
-            parts.monitor.sample,
-            now_ms=parts.clock.monotonic_ms(),
-            now_unix_ms=parts.clock.unix_ms(),
-            watermarks=parts.monitor.watermarks,
-        )
-        if parts.stopping.is_set():
-            reasons = [_STOPPING, *reasons]
-        return Response(
-            to_json({"ready": not reasons, "reasons": reasons}),
-            status_code=503 if reasons else 200,
-            media_type="application/json",
+        reasons = self._parts.not_ready_reasons()
+        return json_answer(
+            {"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200
         )

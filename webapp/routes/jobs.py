@@ -8,13 +8,13 @@ from starlette.responses import Response
 from pipeline.access.keys import Scope
 from pipeline.jobs.job import JobState, Subscriber
 from webapp import documentation as docs
+from webapp.json_answer import json_answer, json_text_answer
 from webapp.listing import Wanted, read_page
 from webapp.parts import Parts
-from webapp.presentation import delivery_document, job_json, page_json, to_json
+from webapp.presentation import delivery_document, job_json, page_json
 from webapp.refusals import NoResult, ResultNotReady
-from webapp.routes.own_job import caller_of, own_job
-
-_JSON = "application/json"
+from webapp.routes.calling import caller_of_repeatable
+from webapp.routes.own_job import own_job
 
 
 class JobRoutes:
@@ -34,19 +34,19 @@ class JobRoutes:
 
     async def list(self, request: Request) -> Response:
         """Give one page of the caller's jobs, newest first."""
-        caller = await caller_of(self._parts, request, Scope.READ_OWN)
+        caller = await caller_of_repeatable(self._parts, request, Scope.READ_OWN)
         wanted = Wanted.parse(request.scope["query_string"])
         page = await read_page(self._parts.jobs.index, caller.tenant, wanted, sees=caller.sees)
-        return _json(page_json(page.jobs, page.cursor))
+        return json_text_answer(page_json(page.jobs, page.cursor))
 
     async def read(self, request: Request) -> Response:
         """Give a job."""
-        return _json(job_json(await own_job(self._parts, request)))
+        return json_text_answer(job_json(await own_job(self._parts, request)))
 
     async def cancel(self, request: Request) -> Response:
         """End a job as canceled; raises JobEnded."""
         job = await own_job(self._parts, request, Scope.SUBMIT)
-        return _json(job_json(await self._parts.jobs.withdrawing.cancel(job)))
+        return json_text_answer(job_json(await self._parts.jobs.withdrawing.cancel(job)))
 
     async def remove(self, request: Request) -> Response:
         """Remove an ended job with all that is kept of it; raises JobNotEnded."""
@@ -60,7 +60,7 @@ class JobRoutes:
             raise ResultNotReady(job.state)
         if job.state is not JobState.SUCCEEDED:
             raise NoResult(job.state, reason_code=job.reason_code, reason=job.reason)
-        return _json(job.result)
+        return json_text_answer(job.result)
 
     async def deliveries(self, request: Request) -> Response:
         """Give the deliveries of a job with their attempts."""
@@ -81,8 +81,4 @@ class JobRoutes:
                 delivery_id=delivery_id, endpoint_id=record.endpoint_id if record else ""
             )
             documents.append(delivery_document(subscriber, record, attempts))
-        return _json(to_json({"deliveries": documents}))
-
-
-def _json(text: str) -> Response:
-    return Response(text, media_type=_JSON)
+        return json_answer({"deliveries": documents})

@@ -13,15 +13,13 @@ from pipeline.ids import is_id
 from pipeline.models.command_outcome import CommandOutcome
 from pipeline.models.commands import CommandKind
 from webapp import documentation as docs
-from webapp.access import Caller
+from webapp.json_answer import json_answer
 from webapp.json_body import read_json_object
 from webapp.model_commanding import give_command, outcome_of_command
 from webapp.model_documents import command_document, model_document
 from webapp.model_fields import check_model_name, parse_command_fields
 from webapp.parts import Parts
-from webapp.presentation import to_json
-
-_JSON = "application/json"
+from webapp.routes.calling import caller_of
 
 
 class ModelRoutes:
@@ -41,22 +39,22 @@ class ModelRoutes:
 
     async def list(self, request: Request) -> Response:
         """List the models."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         models = await self._parts.catalogue.models()
         documents = [model_document(entry) for entry in models.values()]
-        return Response(to_json({"models": documents}), media_type=_JSON)
+        return json_answer({"models": documents})
 
     async def read(self, request: Request) -> Response:
         """Give one model; raises NotFound."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         entry = (await self._parts.catalogue.models()).get(request.path_params["name"])
         if entry is None:
             raise NotFound("There is no model of this name.")
-        return Response(to_json(model_document(entry)), media_type=_JSON)
+        return json_answer(model_document(entry))
 
     async def follow(self, request: Request) -> Response:
         """Tell what became of a command; raises NotFound."""
-        await self._caller(request, Scope.MANAGE_MODELS)
+        await caller_of(self._parts, request, Scope.MANAGE_MODELS)
         command_id = request.path_params["command_id"]
         if not is_id(command_id, "cmd"):
             raise NotFound("There is no command of this id.")
@@ -70,7 +68,7 @@ class ModelRoutes:
 
         async def command(request: Request) -> Response:
             parts = self._parts
-            caller = await self._caller(request, Scope.MANAGE_MODELS)
+            caller = await caller_of(self._parts, request, Scope.MANAGE_MODELS)
             name = check_model_name(request.path_params["name"])
             document = await read_json_object(request, parts, may_be_empty=True)
             fields = parse_command_fields(document)
@@ -78,13 +76,6 @@ class ModelRoutes:
 
         return command
 
-    async def _caller(self, request: Request, scope: Scope | None = None) -> Caller:
-        return await self._parts.access.caller(request.headers.get("authorization", ""), scope)
-
 
 def _told(outcome: CommandOutcome) -> Response:
-    return Response(
-        to_json(command_document(outcome)),
-        status_code=200 if outcome.is_settled else 202,
-        media_type=_JSON,
-    )
+    return json_answer(command_document(outcome), status=200 if outcome.is_settled else 202)

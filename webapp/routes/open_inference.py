@@ -26,10 +26,10 @@ from webapp.open_inference.request import (
 )
 from webapp.parts import Parts
 from webapp.refusals import InvalidField
+from webapp.uploads import JSON_TYPE
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-_JSON = "application/json"
 _BINARY = "application/octet-stream"
 
 #: Why an item failed, where the caller is to blame.
@@ -176,7 +176,7 @@ async def _response(answer: InferAnswer, accept_encoding: str) -> Response:
     if coding and len(body) >= _COMPRESS_FROM_BYTES:
         body = await asyncio.to_thread(compress, body, coding)
         headers |= {"Content-Encoding": coding, "Vary": "Accept-Encoding"}
-    media_type = _JSON if answer.header_bytes is None else _BINARY
+    media_type = JSON_TYPE if answer.header_bytes is None else _BINARY
     return Response(body, headers=headers, media_type=media_type)
 
 

@@ -14,12 +14,11 @@ from pipeline.access.keys import Scope
 from pipeline.errors import Unavailable
 from pipeline.models.commands import CommandKind
 from webapp import documentation as docs
-from webapp.access import Caller
 from webapp.error_forms import open_inference_error
+from webapp.json_answer import json_answer
 from webapp.json_body import read_json_object
 from webapp.model_commanding import give_command
 from webapp.model_fields import CommandFields
-from webapp.monitor import not_ready_reasons
 from webapp.open_inference.documents import (
     EXTENSIONS,
     config_document,
@@ -30,8 +29,8 @@ from webapp.open_inference.documents import (
     statistics_document,
 )
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.refusals import InvalidField
+from webapp.routes.calling import caller_of
 
 #: How long loading is waited for; large models take a minute and more.
 _LOAD_WAIT_S = 300.0
@@ -73,72 +72,65 @@ class OpenInferenceModelRoutes:
 
     async def server(self, _request: Request) -> Response:
         """Say what this server is."""
-        return _json(
+        return json_answer(
             {"name": "gw", "version": metadata.version("gw"), "extensions": list(EXTENSIONS)}
         )
 
     async def live(self, _request: Request) -> Response:
         """Say that the process answers."""
-        return _json({"live": True})
+        return json_answer({"live": True})
 
     async def ready(self, _request: Request) -> Response:
         """Say whether work that comes in now would be done."""
-        parts = self._parts
-        reasons = not_ready_reasons(
-            parts.monitor.sample,
-            now_ms=parts.clock.monotonic_ms(),
-            now_unix_ms=parts.clock.unix_ms(),
-            watermarks=parts.monitor.watermarks,
-        )
-        is_ready = not reasons and not parts.stopping.is_set()
-        return _json({"ready": is_ready}, status=200 if is_ready else 503)
+        is_ready = not self._parts.not_ready_reasons()
+        return json_answer({"ready": is_ready}, status=200 if is_ready else 503)
 
     async def metadata(self, request: Request) -> Response:
         """Describe a model; raises UnknownModel or UnknownVersion."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         entry = find_model(await self._parts.catalogue.models(), request.path_params["model"])
-        return _json(metadata_document(entry, request.path_params.get("version", "")))
+        return json_answer(metadata_document(entry, request.path_params.get("version", "")))
 
     async def config(self, request: Request) -> Response:
         """Give a model's configuration; raises UnknownModel or UnknownVersion."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         entry = find_model(await self._parts.catalogue.models(), request.path_params["model"])
-        return _json(config_document(entry, request.path_params.get("version", "")))
+        return json_answer(config_document(entry, request.path_params.get("version", "")))
 
     async def model_ready(self, request: Request) -> Response:
         """Say whether jobs for a model are accepted: by the status."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         name, version = request.path_params["model"], request.path_params.get("version", "")
         if not is_ready(await self._parts.catalogue.models(), name, version):
             return open_inference_error("Model version not ready", 400)
-        return _json({"name": name, "ready": True})
+        return json_answer({"name": name, "ready": True})
 
     async def statistics(self, request: Request) -> Response:
         """Give what a model has done; raises UnknownModel."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         entry = find_model(await self._parts.catalogue.models(), request.path_params["model"])
-        return _json(statistics_document([entry], request.path_params.get("version", "")))
+        return json_answer(statistics_document([entry], request.path_params.get("version", "")))
 
     async def all_statistics(self, request: Request) -> Response:
         """Give what all models have done."""
-        await self._caller(request)
-        return _json(statistics_document((await self._parts.catalogue.models()).values()))
+        await caller_of(self._parts, request)
+        return json_answer(statistics_document((await self._parts.catalogue.models()).values()))
 
     async def index(self, request: Request) -> Response:
         """List every version of every model with its state; raises InvalidField."""
-        await self._caller(request)
+        await caller_of(self._parts, request)
         only_ready = (await self._body(request)).get("ready", False)
         if not isinstance(only_ready, bool):
             raise InvalidField("ready must be true or false", field="ready")
         models = await self._parts.catalogue.models()
-        return _json(index_document(models, only_ready=only_ready))
+        return json_answer(index_document(models, only_ready=only_ready))
 
     def _command(self, kind: CommandKind) -> Handler:
         """Give the handler that loads or unloads a model."""
 
         async def command(request: Request) -> Response:
             parts, name = self._parts, request.path_params["model"]
-            caller = await self._caller(request, Scope.MANAGE_MODELS)
+            caller = await caller_of(self._parts, request, Scope.MANAGE_MODELS)
             _check_parameters(await self._body(request), kind)
             parts.monitor.check_service("dispatcher")
             wait_s = _LOAD_WAIT_S if kind is CommandKind.LOAD else _UNLOAD_WAIT_S
@@ -154,12 +146,12 @@ class OpenInferenceModelRoutes:
 
     async def logging(self, request: Request) -> Response:
         """Tell how much is logged."""
-        await self._caller(request)
-        return _json(_log_settings())
+        await caller_of(self._parts, request)
+        return json_answer(_log_settings())
 
     async def set_logging(self, request: Request) -> Response:
         """Accept what is so already: the level is the operator's to set, for every service."""
-        await self._caller(request, Scope.ADMIN)
+        await caller_of(self._parts, request, Scope.ADMIN)
         settings = _log_settings()
         for name, value in (await self._body(request)).items():
             if name not in settings:
@@ -171,14 +163,11 @@ class OpenInferenceModelRoutes:
                     f"{name} is {settings[name]!r}: GW_LOG_LEVEL says how much every service logs",
                     field=name,
                 )
-        return _json(settings)
+        return json_answer(settings)
 
     async def _body(self, request: Request) -> dict[str, Any]:
         # Clients of this protocol seldom say what their JSON is.
         return await read_json_object(request, self._parts, may_be_empty=True, any_type=True)
-
-    async def _caller(self, request: Request, scope: Scope | None = None) -> Caller:
-        return await self._parts.access.caller(request.headers.get("authorization", ""), scope)
 
 
 def _check_parameters(document: dict[str, Any], kind: CommandKind) -> None:
@@ -206,7 +195,3 @@ def _log_settings() -> dict[str, Any]:
         "log_verbose_level": int(root.isEnabledFor(logging.DEBUG)),
         "log_format": "default",
     }
-
-
-def _json(document: Any, *, status: int = 200) -> Response:
-    return Response(to_json(document), status_code=status, media_type="application/json")

@@ -13,13 +13,11 @@ from webapp import documentation as docs
 from webapp.access import Caller
 from webapp.again_fields import Recovery, Replay, parse_recovery, parse_replay, span_of
 from webapp.delivery_documents import operation_document
+from webapp.json_answer import json_answer
 from webapp.json_body import read_json_object
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.refusals import EndpointDisabled, OperationUnderWay
 from webapp.routes.own_endpoint import own_endpoint, webhooks_caller
-
-_JSON = "application/json"
 
 
 class OperationRoutes:
@@ -56,7 +54,7 @@ class OperationRoutes:
         operation = await self._parts.again.get(operation_id) if known else None
         if operation is None or operation.tenant != caller.tenant:
             raise NotFound("There is no operation of this id.")
-        return Response(to_json(operation_document(operation)), media_type=_JSON)
+        return json_answer(operation_document(operation))
 
     async def _begin(
         self, caller: Caller, endpoint: Endpoint, kind: OperationKind, fields: Recovery
@@ -81,9 +79,4 @@ class OperationRoutes:
             raise OperationUnderWay(under_way)
         await parts.audit.note(caller, f"endpoint.{kind}", endpoint.endpoint_id)
         document = operation_document(operation)
-        return Response(
-            to_json(document),
-            status_code=202,
-            headers={"Location": document["links"]["self"]},
-            media_type=_JSON,
-        )
+        return json_answer(document, status=202, headers={"Location": document["links"]["self"]})

@@ -10,12 +10,12 @@ from pipeline.errors import NotFound
 from pipeline.ids import is_id
 from webapp.access import Caller
 from webapp.parts import Parts
+from webapp.routes.calling import caller_of
 
 
 async def webhooks_caller(parts: Parts, request: Request) -> Caller:
     """Tell who calls; raises AccessDenied unless it may manage its tenant's webhooks."""
-    authorization = request.headers.get("authorization", "")
-    return await parts.access.caller(authorization, Scope.MANAGE_WEBHOOKS)
+    return await caller_of(parts, request, Scope.MANAGE_WEBHOOKS)
 
 
 async def own_endpoint(parts: Parts, caller: Caller, request: Request) -> Endpoint:

@@ -9,14 +9,13 @@ from pipeline.errors import NotFound
 from pipeline.ids import is_id
 from pipeline.jobs.job import Job
 from webapp.access import Caller
-from webapp.idempotency import HEADER
 from webapp.parts import Parts
-from webapp.refusals import InvalidField
+from webapp.routes.calling import caller_of_repeatable
 
 
 async def own_job(parts: Parts, request: Request, scope: Scope = Scope.READ_OWN) -> Job:
     """Give the job that the path names; raises NotFound unless the caller sees it."""
-    caller = await caller_of(parts, request, scope)
+    caller = await caller_of_repeatable(parts, request, scope)
     return await visible_job(parts, caller, request.path_params["job_id"], scope)
 
 
@@ -28,15 +27,3 @@ async def visible_job(parts: Parts, caller: Caller, job_id: str, scope: Scope) -
     if job is None or not (caller.sees(job) or (scope is Scope.SUBMIT and is_own)):
         raise NotFound("There is no job of this id.")
     return job
-
-
-async def caller_of(parts: Parts, request: Request, scope: Scope) -> Caller:
-    """Tell who calls a route that is safe to repeat as it is."""
-    caller = await parts.access.caller(request.headers.get("authorization", ""), scope)
-    if HEADER in request.headers:
-        raise InvalidField(
-            "This request can be repeated as it is; a key is of use on POST /v1/jobs and"
-            " POST /v1/batches only.",
-            field=HEADER,
-        )
-    return caller

@@ -12,10 +12,10 @@ from webapp import documentation as docs
 from webapp.dialects.cog_answers import health_document, model_document, version_document
 from webapp.dialects.desk import base_url_of
 from webapp.dialects.inputs import parse_model_ref
-from webapp.monitor import not_ready_reasons
+from webapp.json_answer import json_answer
 from webapp.parts import Parts
-from webapp.presentation import to_json
 from webapp.refusals import UnsupportedContent
+from webapp.routes.calling import caller_of
 
 
 class ReplicateRoutes:
@@ -38,18 +38,17 @@ class ReplicateRoutes:
     async def health(self, _request: Request) -> Response:
         """Say whether predictions would be made; always 200, as Cog has it."""
         parts = self._parts
-        sample = parts.monitor.sample
-        reasons = not_ready_reasons(
-            sample,
-            now_ms=parts.clock.monotonic_ms(),
-            now_unix_ms=parts.clock.unix_ms(),
-            watermarks=parts.monitor.watermarks,
+        return json_answer(
+            health_document(
+                parts.not_ready_reasons(),
+                is_starting=parts.monitor.sample is None,
+                version=self._version,
+            )
         )
-        return _json(health_document(reasons, is_starting=sample is None, version=self._version))
 
     async def model(self, request: Request) -> Response:
         """Give a model."""
-        return _json(
+        return json_answer(
             model_document(await self._entry(request), base_url=base_url_of(request, self._parts))
         )
 
@@ -57,7 +56,7 @@ class ReplicateRoutes:
         """List a model's versions, newest first."""
         entry = await self._entry(request)
         results = [version_document(entry, version) for version in entry.versions]
-        return _json({"previous": None, "next": None, "results": results})
+        return json_answer({"previous": None, "next": None, "results": results})
 
     async def version(self, request: Request) -> Response:
         """Give a version; raises NotFound."""
@@ -66,30 +65,25 @@ class ReplicateRoutes:
         version = ref.version or ref.model
         if (ref.version and ref.model != entry.name) or version not in entry.versions:
             raise NotFound("There is no version of this id.")
-        return _json(version_document(entry, version))
+        return json_answer(version_document(entry, version))
 
     async def secret(self, request: Request) -> Response:
         """Give the secret that webhooks of predictions and of fal's requests are signed with."""
-        authorization = request.headers.get("authorization", "")
-        caller = await self._parts.access.caller(authorization, Scope.MANAGE_WEBHOOKS)
+        caller = await caller_of(self._parts, request, Scope.MANAGE_WEBHOOKS)
         secret = await self._parts.jobs.secrets.get(caller.tenant)
-        return _json({"key": secret}, headers={"Cache-Control": "no-store"})
+        return json_answer({"key": secret}, headers={"Cache-Control": "no-store"})
 
     async def files(self, request: Request) -> Response:
         """Say that files are not kept, and what to do instead."""
-        await self._parts.access.caller(request.headers.get("authorization", ""), Scope.SUBMIT)
+        await caller_of(self._parts, request, Scope.SUBMIT)
         raise UnsupportedContent(
             "Files are not kept here: send the picture within the prediction, as a data URL"
             ' (file_encoding_strategy="base64").'
         )
 
     async def _entry(self, request: Request) -> ModelEntry:
-        await self._parts.access.caller(request.headers.get("authorization", ""))
+        await caller_of(self._parts, request)
         entry = (await self._parts.catalogue.models()).get(request.path_params["name"])
         if entry is None:
             raise NotFound("There is no model of this name.")
         return entry
-
-
-def _json(document: object, *, headers: dict[str, str] | None = None) -> Response:
-    return Response(to_json(document), headers=headers, media_type="application/json")

@@ -12,13 +12,12 @@ from pipeline.jobs.job import Job
 from webapp import documentation as docs
 from webapp.head import read_head
 from webapp.idempotency import parse_key
+from webapp.json_answer import json_text_answer
 from webapp.limits import rate_limit_fields
 from webapp.parts import Parts
 from webapp.presentation import job_path, jobs_json
 from webapp.submitting import Order, Submitting, Taken
 from webapp.uploads import read_upload
-
-_JSON = "application/json"
 
 
 class SubmitRoutes:
@@ -59,14 +58,13 @@ def _accepted(taken: Taken) -> Response:
     headers = _location(taken.jobs)
     if taken.wait_s:
         headers["Preference-Applied"] = f"wait={taken.wait_s}"
-    return Response(jobs_json(taken.jobs), status_code=202, headers=headers, media_type=_JSON)
+    return json_text_answer(jobs_json(taken.jobs), status=202, headers=headers)
 
 
 def _finished(taken: Taken) -> Response:
-    return Response(
+    return json_text_answer(
         jobs_json(taken.jobs, with_result=True),
         headers=_location(taken.jobs) | {"Preference-Applied": f"wait={taken.wait_s}"},
-        media_type=_JSON,
     )
 
 

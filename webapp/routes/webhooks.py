@@ -16,13 +16,12 @@ from pipeline.ids import new_id
 from webapp import documentation as docs
 from webapp.endpoint_documents import endpoint_document, example_document
 from webapp.endpoint_fields import changed, parse_changes, parse_new_endpoint, parse_rotation
+from webapp.json_answer import json_answer
 from webapp.json_body import read_json_object
 from webapp.parts import Parts
-from webapp.presentation import moment, to_json
+from webapp.presentation import moment
 from webapp.refusals import TooManyEndpoints
 from webapp.routes.own_endpoint import own_endpoint, unknown_endpoint, webhooks_caller
-
-_JSON = "application/json"
 
 #: More endpoints than any site has; each event of a tenant is matched against all of them.
 ENDPOINTS_MAX = 100
@@ -68,18 +67,17 @@ class WebhookRoutes:
         await parts.endpoints.add(endpoint)
         await parts.audit.note(caller, "endpoint.added", endpoint.endpoint_id)
         document = endpoint_document(endpoint, Health(), waiting=0, now_unix_ms=now_unix_ms)
-        return Response(
-            to_json(document | {"secret": endpoint.secret}),
-            status_code=201,
+        return json_answer(
+            document | {"secret": endpoint.secret},
+            status=201,
             headers={"Location": f"/v1/webhooks/{endpoint.endpoint_id}"},
-            media_type=_JSON,
         )
 
     async def list(self, request: Request) -> Response:
         """List the tenant's endpoints."""
         caller = await webhooks_caller(self._parts, request)
         endpoints = await self._parts.endpoints.of_tenant(caller.tenant)
-        return _json(to_json({"webhooks": await self._documents(endpoints)}))
+        return json_answer({"webhooks": await self._documents(endpoints)})
 
     async def read(self, request: Request) -> Response:
         """Give one endpoint."""
@@ -129,7 +127,7 @@ class WebhookRoutes:
             raise unknown_endpoint()
         await parts.audit.note(caller, "endpoint.secret_rotated", endpoint.endpoint_id)
         until = now_unix_ms + rotation.overlap_s * 1000 if rotation.overlap_s else 0
-        return _json(to_json({"secret": secret, "previous_secret_until": moment(until)}))
+        return json_answer({"secret": secret, "previous_secret_until": moment(until)})
 
     async def test(self, request: Request) -> Response:
         """Have the notifier send a signed example, and show what was sent and answered.
@@ -144,7 +142,7 @@ class WebhookRoutes:
         delivery, attempt = await have_example_sent(
             endpoint, parts.events, parts.deliveries, now_unix_ms=parts.clock.unix_ms()
         )
-        return _json(to_json(example_document(delivery, attempt)))
+        return json_answer(example_document(delivery, attempt))
 
     async def _enable(self, endpoint_id: str) -> None:
         """Lift what failures have disabled or paused: the next delivery goes at once."""
@@ -175,8 +173,4 @@ class WebhookRoutes:
 
     async def _answer(self, endpoint: Endpoint) -> Response:
         (document,) = await self._documents([endpoint])
-        return _json(to_json(document))
-
-
-def _json(text: str) -> Response:
-    return Response(text, media_type=_JSON)
+        return json_answer(document)

@@ -22,7 +22,7 @@ from pipeline.deliveries.delivery import Attempt, Delivery, DeliveryState
 from pipeline.deliveries.endpoints import Endpoint, EndpointStore
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore
-from pipeline.events.event import EventStore
+from pipeline.events.store import EventStore
 from pipeline.jobs.job import Job, JobState, Subscriber
 from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import NOTIFIER_GROUP, Keyspace

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from notifier.fan_out import FanOut
 from pipeline.deliveries.delivery import Delivery, DeliveryState
-from pipeline.events.event import Event, EventStore, EventType
+from pipeline.events.event import Event, EventType
+from pipeline.events.store import EventStore
 from pipeline.protocol import EventAnnounced
 from pipeline.streams import Entry, entries_of
 from tests.builders import make_id, make_subscriber

@@ -8,7 +8,8 @@ from pipeline.deliveries.delivery import Attempt, DeliveryState
 from pipeline.deliveries.receivers import ReceiverStore
 from pipeline.deliveries.store import DeliveryStore, Settlement
 from pipeline.deliveries.waiting_records import WaitingRecords
-from pipeline.events.event import Event, EventStore, EventType
+from pipeline.events.event import Event, EventType
+from pipeline.events.store import EventStore
 from pipeline.jobs.job import Job, JobState, Subscriber
 from pipeline.jobs.store import JobStore, Move
 from pipeline.protocol import NOTIFIER_GROUP, Keyspace

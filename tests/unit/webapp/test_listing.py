@@ -9,7 +9,8 @@ from pipeline.ids import first_id, new_id
 from pipeline.jobs.index import Span
 from pipeline.jobs.job import JobState
 from tests.builders import make_job
-from webapp.listing import PAGE_DEFAULT, Wanted, has_label
+from webapp.listing import Wanted, has_label
+from webapp.paging import PAGE_DEFAULT
 
 RESULT = '{"counts":{"total":2,"by_label":{"猫":1,"a\\"b":1},"by_region":{}},"note":"dog"}'
 
